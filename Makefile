@@ -1,0 +1,191 @@
+# azimuth: what can be made. `make help` lists the targets.
+#
+# Wants a Debian 12 with make, node and npm. The rest is installed at the first use
+# and said: Debian packages (as root or through sudo), Bun at the version that
+# package.json names, npm packages from bun.lock.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := check
+MAKEFLAGS += --no-print-directory
+.DELETE_ON_ERROR:
+.SUFFIXES:
+
+# What a user's environment could change about what is made or tested.
+unexport NODE_ENV NODE_OPTIONS NODE_PATH NODE_TLS_REJECT_UNAUTHORIZED
+unexport BUN_OPTIONS BUN_INSTALL BUN_INSPECT BUN_CONFIG_VERBOSE_FETCH BUN_JSC_useJIT
+unexport BUN_GC_TIMER_DISABLE BUN_JSC_numberOfGCMarkers BUN_JSC_useFTLJIT UV_THREADPOOL_SIZE
+unexport BASH_ENV ENV CDPATH
+
+# --- Bootstrap ----------------------------------------------------------------
+
+DEBIAN_PACKAGES := ca-certificates openssl procps
+NATIVE_PACKAGES := gcc libc6-dev libtss2-dev
+TEST_PACKAGES := $(NATIVE_PACKAGES) swtpm
+BENCH_PACKAGES := $(TEST_PACKAGES) libssl-dev libmosquitto-dev tpm2-tools
+CONFORMANCE_PACKAGES := mosquitto-clients
+
+BUN_VERSION := $(shell sed -n 's/^ *"bun": "\([^"]*\)".*/\1/p' package.json | head -n 1)
+ARCH := $(patsubst x86_64,x64,$(shell uname -m))
+PLATFORM := @oven/bun-linux-$(ARCH)/bin/bun
+# The Bun that installs the packages, and the same one as bun.lock has it.
+SEED := .cache/bun/node_modules/$(PLATFORM)
+BUN := node_modules/.bun
+INSTALLED := node_modules/.installed
+
+# $(call packages,NAMES): installs those Debian packages that are missing.
+define packages
+missing=""; \
+command -v dpkg-query >/dev/null && for name in $(1); do \
+  dpkg-query -W -f '$${db:Status-Abbrev}' $$name 2>/dev/null | grep -q '^ii' \
+    || missing+=" $$name"; \
+done; \
+if [ -n "$$missing" ]; then \
+  echo "installing Debian packages:$$missing"; \
+  as_root=$$([ "$$(id -u)" = 0 ] || echo sudo); \
+  if [ -n "$$as_root" ] && ! command -v sudo >/dev/null; then \
+    echo "neither root nor sudo here; as root: apt-get install$$missing" >&2; exit 1; \
+  fi; \
+  install() { \
+    $$as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0 \
+      install -y --no-install-recommends $$missing </dev/null >.cache/apt.log 2>&1; \
+  }; \
+  mkdir -p .cache; \
+  install || { $$as_root apt-get -qq update && install; } || { cat .cache/apt.log >&2; exit 1; }; \
+fi
+endef
+
+# $(call locked,FOLDER): installs the npm packages of that folder's lock file.
+define locked
+$(CURDIR)/$(SEED) install --cwd=$(1) --frozen-lockfile --ignore-scripts --no-progress \
+  >.cache/install.log 2>&1 || { cat .cache/install.log >&2; exit 1; }
+endef
+
+.PHONY: bootstrap
+bootstrap: $(INSTALLED)
+	@$(call packages,$(DEBIAN_PACKAGES))
+
+$(INSTALLED): package.json bun.lock
+	@case "$(ARCH)" in x64 | aarch64) ;; *) \
+	  echo "there is no Bun for $(ARCH), only for x86_64 and aarch64" >&2; exit 1 ;; esac
+	@mkdir -p .cache
+	@if [ ! -x $(SEED) ] || [ "$$($(SEED) --version)" != $(BUN_VERSION) ]; then \
+	  echo "installing Bun $(BUN_VERSION) from npm"; \
+	  npm install --no-save --no-package-lock --ignore-scripts --no-audit --no-fund \
+	    --loglevel=error --prefix .cache/bun bun@$(BUN_VERSION) >/dev/null; \
+	fi
+	@echo "installing npm packages from bun.lock"
+	@$(call locked,.)
+	@# Where an install script has run, the program is in the other place.
+	@for place in $(PLATFORM) bun/bin/bun.exe; do \
+	  [ ! -x node_modules/$$place ] || { ln -sfn $$place $(BUN); break; }; done
+	@[ "$$($(BUN) --version)" = $(BUN_VERSION) ]
+	@touch $@
+
+# --- Check and test -------------------------------------------------------------
+
+.PHONY: check
+check: bootstrap ## types, lint, house rules and unit tests; what a commit must pass
+	@$(call packages,$(TEST_PACKAGES))
+	@$(BUN) test/run.ts --quick
+
+.PHONY: test
+test: bootstrap ## all of it: the above, simulation and fuzzing; ends with N passed, N failed
+	@$(call packages,$(TEST_PACKAGES))
+	@$(BUN) test/run.ts $(ONLY)
+
+.PHONY: sim
+sim: bootstrap ## the simulator alone; SEED= replays a run, HOURS= device-hours
+	@$(BUN) test/sim/main.ts $(if $(SEED),--seed $(SEED)) $(if $(HOURS),--hours $(HOURS))
+
+.PHONY: fuzz
+fuzz: bootstrap ## mutated input to the readers of packets and of the TPM; COUNT=, SEED= replays
+	@$(BUN) test/fuzz/reader.ts $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED))
+	@$(BUN) test/fuzz/tpm.ts $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED))
+
+.PHONY: native-check
+native-check: bootstrap ## the C library under the address and undefined-behaviour sanitizers
+	@$(call packages,$(TEST_PACKAGES))
+	@$(BUN) test ./test/native/
+
+.PHONY: conformance
+conformance: bootstrap ## official Azure SDKs and other clients against local Azure
+	@$(call packages,$(CONFORMANCE_PACKAGES))
+	@$(call locked,test/conformance)
+	@$(BUN) test/conformance/main.ts
+
+.PHONY: bench
+bench: bootstrap ## measure against the peers, all in one run
+	@$(call packages,$(BENCH_PACKAGES))
+	@$(call locked,test/bench)
+	@$(BUN) test/bench/main.ts $(ARGS)
+
+.PHONY: soak
+soak: bootstrap ## the real agent for hours with faults; SEED=, HOURS= (1)
+	@$(BUN) test/soak/main.ts $(if $(SEED),--seed $(SEED)) $(if $(HOURS),--hours $(HOURS))
+
+# --- Run ------------------------------------------------------------------------
+
+.PHONY: demo
+demo: bootstrap ## the main job on local Azure: desired LED1 = true lights a lamp
+	@$(BUN) test/demo/main.ts $(ARGS)
+
+.PHONY: emulator
+emulator: bootstrap ## local Azure to test against; ARGS= as in `serve --help`
+	@$(BUN) test/azure/main.ts serve $(ARGS)
+
+# --- Build and install ------------------------------------------------------------
+
+PREFIX ?= /usr
+ETC := $(DESTDIR)/etc
+LIB := $(DESTDIR)$(PREFIX)/lib
+SETTINGS := $(DESTDIR)/etc/azimuth/azimuth.ini
+SOURCES = $(shell find src -name '*.ts')
+
+.PHONY: build
+build: build/azimuth ## one executable, build/azimuth; TARGET= for another machine
+
+build/azimuth: $(INSTALLED) $(SOURCES) build/target
+	@$(BUN) build --compile --bytecode --format=esm \
+	  --no-compile-autoload-dotenv --no-compile-autoload-bunfig \
+	  $(if $(TARGET),--target=$(TARGET)) src/main.ts --outfile $@ >build/build.log 2>&1 \
+	  || { cat build/build.log >&2; exit 1; }
+	@echo "built $@ ($$(du -h --apparent-size $@ | cut -f1))"
+
+# Changes when TARGET does, so that no executable of another machine is taken for ours.
+build/target: FORCE
+	@mkdir -p build
+	@echo "$(TARGET)" | cmp -s - $@ || echo "$(TARGET)" >$@
+
+.PHONY: FORCE
+FORCE:
+
+# Paths in the installed files follow PREFIX.
+FOLLOW = sed 's|/usr/bin/azimuth|$(PREFIX)/bin/azimuth|g'
+
+.PHONY: install
+install: build/azimuth ## executable, settings, init script, unit, udev rules; DESTDIR=, PREFIX=
+	@install -D -m 0755 build/azimuth $(DESTDIR)$(PREFIX)/bin/azimuth
+	@install -d -m 0755 $(ETC)/azimuth $(ETC)/init.d $(LIB)/systemd/system
+	@[ -e $(SETTINGS) ] && echo "kept $(SETTINGS)" || install -m 0600 conf/azimuth.ini $(SETTINGS)
+	@install -m 0644 conf/azimuth.env $(ETC)/azimuth/azimuth.env
+	@install -D -m 0644 conf/azimuth.ini $(DESTDIR)$(PREFIX)/share/doc/azimuth/azimuth.ini
+	@$(FOLLOW) conf/azimuth.init >$(ETC)/init.d/azimuth
+	@chmod 0755 $(ETC)/init.d/azimuth
+	@$(FOLLOW) conf/azimuth.service >$(LIB)/systemd/system/azimuth.service
+	@chmod 0644 $(LIB)/systemd/system/azimuth.service
+	@install -D -m 0644 conf/azimuth.sysusers $(LIB)/sysusers.d/azimuth.conf
+	@install -D -m 0644 conf/90-azimuth.rules $(LIB)/udev/rules.d/90-azimuth.rules
+	@echo "installed below $(DESTDIR)$(PREFIX) and $(ETC)"
+
+# --- Else -------------------------------------------------------------------------
+
+.PHONY: clean
+clean: ## remove everything that was made or installed here
+	@rm -rf build .cache node_modules test/bench/node_modules test/conformance/node_modules
+
+.PHONY: help
+help: ## this list
+	@echo "azimuth, make targets (plain make is make check):"
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile \
+	  | while IFS=$$'\t' read -r name text; do printf '  %-10s%s\n' "$$name" "$$text"; done

@@ -1,0 +1,396 @@
+// Agent: wants to be connected or not, and makes it so; owns all other machines.
+// Neighbours: the turn calls one event method a step and drains the effects; `link` is the
+// connection, `traffic` the conversation over it, `credential` the token that opens it and
+// `recovery` what follows when it fails.
+// Invariant: only this machine opens and closes the link; a wanted connection always comes back;
+// what an operator asks for never outlives the process.
+
+// state    | connect  | disconnect | stop     | signed   | sign failed
+// IDLE     | attempt  | HELD       | STOPPED  | (kept)   | -
+// HELD     | attempt  | (told)     | STOPPED  | (kept)   | -
+// WAITING  | attempt  | HELD       | STOPPED  | (kept)   | -
+// SIGNING  | (joined) | HELD       | STOPPED  | attempt  | WAITING
+// LINKING  | (joined) | HELD       | STOPPED  | stray    | stray
+// ONLINE   | (told)   | HOLDING    | STOPPING | RENEWING | (again)
+// RENEWING | (joined) | HOLDING    | STOPPING | (kept)   | -
+// HOLDING  | RENEWING | (joined)   | STOPPING | (kept)   | -
+// STOPPING | refused  | refused    | -        | (kept)   | -
+// STOPPED  | refused  | refused    | -        | (kept)   | -
+//
+// state    | connack | link down | deadline
+// IDLE     | -       | stray     | -
+// HELD     | -       | stray     | -
+// WAITING  | -       | stray     | attempt
+// SIGNING  | -       | stray     | WAITING
+// LINKING  | ONLINE  | WAITING   | WAITING
+// ONLINE   | WAITING | WAITING   | sign
+// RENEWING | attempt | attempt   | close
+// HOLDING  | HELD    | HELD      | close
+// STOPPING | STOPPED | STOPPED   | close
+// STOPPED  | -       | stray     | -
+// attempt: LINKING with a usable token, else SIGNING. (kept): for the next attempt; stray where
+// no signature was asked for. auto-on-startup false to true is a connect; true to false ends the
+// waiting for a next attempt (WAITING to IDLE) and nothing else.
+
+import type { Reader } from "../codec/reader.ts";
+import type { Writer } from "../codec/writer.ts";
+import { assert, unreachable } from "../kit/assert.ts";
+import type { Prng } from "../kit/prng.ts";
+import { SIGN_MS } from "../limits.ts";
+import { type Credential, CredentialState } from "./credential.ts";
+import type { Ending } from "./diagnosis.ts";
+import { Cause, type Effects, Level, type Probed } from "./effects.ts";
+import { type Link, LinkState } from "./link.ts";
+import { Machines } from "./machines.ts";
+import type { Settings } from "./settings.ts";
+import type { Traffic } from "./traffic.ts";
+import { Waiters } from "./waiters.ts";
+
+export enum AgentState {
+  IDLE,
+  HELD,
+  WAITING,
+  SIGNING,
+  LINKING,
+  ONLINE,
+  RENEWING,
+  HOLDING,
+  STOPPING,
+  STOPPED,
+}
+
+const NEVER = Number.POSITIVE_INFINITY;
+
+/** The device: everything that is decided, nothing that is done. */
+export class Agent {
+  state = AgentState.IDLE;
+  deadlineMs = NEVER;
+  sinceS = 0;
+  readonly machines: Machines;
+  startedMs = 0;
+  nowMs = 0;
+  wallS = 0;
+  private attemptMs = 0;
+  private readonly link: Link;
+  private readonly traffic: Traffic;
+  private readonly credential: Credential;
+  private readonly connecting: Waiters;
+  private readonly disconnecting: Waiters;
+
+  /** @param boot names this run of the process in message ids */
+  constructor(
+    private readonly effects: Effects,
+    writer: Writer,
+    public settings: Settings,
+    prng: Prng,
+    boot: string,
+  ) {
+    this.machines = new Machines(effects, writer, settings, prng, boot);
+    this.link = this.machines.link;
+    this.traffic = this.machines.traffic;
+    this.credential = this.machines.credential;
+    this.connecting = new Waiters(effects);
+    this.disconnecting = new Waiters(effects);
+  }
+
+  /** The moment at which the events that follow happen. */
+  at(nowMs: number, wallS: number): void {
+    this.nowMs = nowMs;
+    this.wallS = wallS;
+  }
+
+  /** The process is ready. */
+  start(): void {
+    this.startedMs = this.nowMs;
+    this.sinceS = this.wallS;
+    this.machines.start(this.nowMs);
+    if (this.settings.data.autoOnStartup) this.attempt();
+    else this.log(Level.NOTICE, "connect.auto-on-startup is false: waiting for `azimuth connect`");
+  }
+
+  /** New settings; those of the endpoint take effect at the next start of the process. */
+  onSettings(settings: Settings): void {
+    const before = this.settings.data.autoOnStartup;
+    const { controlSocket } = this.settings.agent;
+    const { endpoint } = this.settings;
+    this.settings = { ...settings, endpoint, agent: { ...settings.agent, controlSocket } };
+    this.machines.configure(settings, this.nowMs);
+    const after = settings.data.autoOnStartup;
+    if (after && !before) this.connect(-1);
+    if (before && !after && this.state === AgentState.WAITING) this.enter(AgentState.IDLE, NEVER);
+  }
+
+  /** Connect; client (-1: nobody) is told how it went. False when that is refused. */
+  connect(client: number): boolean {
+    switch (this.state) {
+      case AgentState.IDLE:
+      case AgentState.HELD:
+      case AgentState.WAITING:
+        this.connecting.add(client);
+        this.attempt();
+        return true;
+      case AgentState.HOLDING:
+        this.connecting.add(client);
+        this.disconnecting.tell(false, "connecting again, as asked since");
+        this.enter(AgentState.RENEWING, this.deadlineMs);
+        return true;
+      case AgentState.SIGNING:
+      case AgentState.LINKING:
+      case AgentState.RENEWING:
+        this.connecting.add(client);
+        return true;
+      case AgentState.ONLINE:
+        if (client >= 0) this.effects.reply(client, true, "already connected");
+        return true;
+      case AgentState.STOPPING:
+      case AgentState.STOPPED:
+        return false;
+      default:
+        return unreachable(this.state);
+    }
+  }
+
+  /** Disconnect and stay so until told otherwise or restarted. False when that is refused. */
+  disconnect(client: number): boolean {
+    if (this.state >= AgentState.STOPPING) return false;
+    this.disconnecting.add(client);
+    this.connecting.tell(false, "disconnected by an operator");
+    switch (this.state) {
+      case AgentState.IDLE:
+      case AgentState.HELD:
+      case AgentState.WAITING:
+      case AgentState.SIGNING:
+        this.hold();
+        return true;
+      case AgentState.LINKING:
+      case AgentState.ONLINE:
+      case AgentState.RENEWING:
+        this.quiesce(AgentState.HOLDING);
+        return true;
+      default:
+        return true;
+    }
+  }
+
+  /** The process shall end: gives in-flight messages their time, disconnects, exits. */
+  stop(): void {
+    switch (this.state) {
+      case AgentState.STOPPING:
+      case AgentState.STOPPED:
+        return;
+      case AgentState.LINKING:
+      case AgentState.ONLINE:
+      case AgentState.RENEWING:
+      case AgentState.HOLDING:
+        this.log(Level.NOTICE, "stopping");
+        this.quiesce(AgentState.STOPPING);
+        return;
+      default:
+        this.log(Level.NOTICE, "stopping");
+        this.finish();
+    }
+  }
+
+  onClosed(cause: Cause, detail: string): void {
+    const wasDown = this.link.isDown;
+    this.link.onClosed(cause, detail, this.nowMs);
+    if (!wasDown) this.onLinkDown();
+  }
+
+  /** One packet from the hub. */
+  onPacket(reader: Reader): void {
+    switch (this.link.state) {
+      case LinkState.GREETING:
+        this.link.onConnack(reader.returnCode, reader.sessionPresent, this.nowMs);
+        if (this.link.isUp) this.onLinkUp();
+        else this.onLinkDown();
+        return;
+      case LinkState.UP: {
+        const cause = this.traffic.onPacket(reader, this.nowMs);
+        if (cause !== Cause.NONE) this.fail(cause, "");
+        return;
+      }
+      case LinkState.CLOSING:
+        this.traffic.onLastPacket(reader);
+        return;
+      default:
+        this.machines.counters.stray++;
+    }
+  }
+
+  /** The hub sent what MQTT forbids, or more than fits. */
+  onRefusedPacket(tooLong: boolean, text: string): void {
+    this.fail(tooLong ? Cause.PACKET_TOO_LONG : Cause.PROTOCOL_VIOLATION, text);
+  }
+
+  onSigned(signatureBase64: string): void {
+    if (!this.credential.onSigned(signatureBase64)) return;
+    if (this.state === AgentState.SIGNING) this.attempt();
+    else if (this.state === AgentState.ONLINE) {
+      this.log(Level.INFO, "token renewed: connecting again with it");
+      this.quiesce(AgentState.RENEWING);
+    }
+  }
+
+  onSignFailed(cause: Cause, detail: string): void {
+    if (!this.credential.onSignFailed()) return;
+    if (this.state === AgentState.SIGNING) {
+      this.retry({ cause, detail, step: LinkState.DOWN, upMs: 0, unanswered: "" });
+    } else if (this.state === AgentState.ONLINE) {
+      this.machines.recovery.onNotRenewed(detail);
+      this.enter(AgentState.ONLINE, this.nowMs + SIGN_MS);
+    }
+  }
+
+  /** The hub's HTTPS side answered a probe. */
+  onProbed(probed: Probed): void {
+    this.machines.recovery.onProbed(probed, this.nowMs, this.wallS);
+  }
+
+  /** Time has come to {@link nextMs}. */
+  onDeadline(): void {
+    const { nowMs } = this;
+    this.machines.telemetry.onDeadline(nowMs, this.wallS);
+    if (!this.link.isDown) {
+      this.link.onDeadline(nowMs);
+      if (this.link.isDown) this.onLinkDown();
+    }
+    if (this.link.isUp) {
+      const cause = this.traffic.onDeadline(nowMs);
+      if (cause !== Cause.NONE) this.fail(cause, "");
+    }
+    if (this.credential.isOverdue(nowMs)) this.onSignFailed(Cause.SIGN_TIMEOUT, "");
+    this.onOwnDeadline();
+  }
+
+  /** What follows from any step: messages to send, a quiet link to close. */
+  afterStep(): void {
+    if (!this.link.isUp) return;
+    if (this.state === AgentState.ONLINE) this.traffic.pump(this.nowMs);
+    else if (this.machines.outbox.inFlight === 0) this.link.close(this.nowMs);
+  }
+
+  /** The next moment at which something is due, in monotonic ms. */
+  get nextMs(): number {
+    const { credential, link } = this;
+    if (this.state === AgentState.STOPPED) return NEVER;
+    let next = Math.min(this.deadlineMs, this.machines.telemetry.deadlineMs, link.deadlineMs);
+    if (link.isUp) next = Math.min(next, this.traffic.nextMs);
+    if (credential.state === CredentialState.SIGNING || this.state === AgentState.ONLINE) {
+      next = Math.min(next, credential.deadlineMs);
+    }
+    return next;
+  }
+
+  private onOwnDeadline(): void {
+    const isDue = this.nowMs >= this.deadlineMs;
+    switch (this.state) {
+      case AgentState.WAITING:
+        if (isDue) this.attempt();
+        return;
+      case AgentState.ONLINE:
+        if (isDue || this.credential.isDue(this.nowMs)) {
+          this.enter(AgentState.ONLINE, NEVER);
+          this.credential.request(this.nowMs, this.wallS);
+        }
+        return;
+      case AgentState.RENEWING:
+      case AgentState.HOLDING:
+      case AgentState.STOPPING:
+        if (isDue) {
+          this.enter(this.state, NEVER);
+          this.link.close(this.nowMs);
+        }
+        return;
+      default:
+        return;
+    }
+  }
+
+  private attempt(): void {
+    const token = this.credential.usable(this.nowMs);
+    if (this.state !== AgentState.SIGNING) this.attemptMs = this.nowMs;
+    if (token === "") {
+      this.enter(AgentState.SIGNING, NEVER);
+      this.credential.request(this.nowMs, this.wallS);
+      return;
+    }
+    const { host, mqttPort } = this.settings.endpoint;
+    this.log(Level.INFO, `connecting to ${host}:${mqttPort}`);
+    this.enter(AgentState.LINKING, NEVER);
+    this.link.open(token, this.nowMs);
+  }
+
+  private onLinkUp(): void {
+    this.enter(AgentState.ONLINE, NEVER);
+    const tookMs = this.nowMs - this.attemptMs;
+    const text = this.machines.recovery.onUp(tookMs, this.link.sessionPresent);
+    this.connecting.tell(true, text);
+    this.traffic.onUp(this.nowMs);
+  }
+
+  private fail(cause: Cause, detail: string): void {
+    this.link.fail(cause, detail, this.nowMs);
+    this.onLinkDown();
+  }
+
+  private onLinkDown(): void {
+    const { cause, detail, fellFrom: step, upMs } = this.link;
+    const unanswered = this.traffic.unanswered(this.nowMs);
+    if (step >= LinkState.UP) this.traffic.onDown();
+    this.machines.recovery.onDown(upMs);
+    switch (this.state) {
+      case AgentState.LINKING:
+      case AgentState.ONLINE:
+        return this.retry({ cause, detail, step, upMs, unanswered });
+      case AgentState.RENEWING:
+        return this.attempt();
+      case AgentState.HOLDING:
+        return this.hold();
+      case AgentState.STOPPING:
+        return this.finish();
+      default:
+        assert(false, "a link falls only while the agent has one");
+    }
+  }
+
+  /** Says what went wrong and waits for the next attempt. */
+  private retry(ending: Ending): void {
+    const { recovery, verdict } = this.machines;
+    const capMs = this.settings.data.retryIntervalS * 1000;
+    const waitMs = recovery.onFailure(ending, capMs, this.nowMs, this.wallS);
+    this.connecting.tell(false, verdict.text);
+    this.enter(AgentState.WAITING, this.nowMs + waitMs);
+  }
+
+  private quiesce(state: AgentState): void {
+    this.enter(state, this.nowMs + this.settings.data.quiesceTimeoutS * 1000);
+    if (this.link.isUp) return;
+    this.link.close(this.nowMs);
+    if (this.link.isDown) this.onLinkDown();
+  }
+
+  private hold(): void {
+    if (this.state !== AgentState.HELD) this.log(Level.NOTICE, "disconnected; held by an operator");
+    this.disconnecting.tell(true, "disconnected");
+    this.enter(AgentState.HELD, NEVER);
+  }
+
+  private finish(): void {
+    this.enter(AgentState.STOPPED, NEVER);
+    this.log(Level.NOTICE, "stopped");
+    this.connecting.tell(false, "azimuth is stopping");
+    this.disconnecting.tell(true, "disconnected; azimuth is stopping");
+    this.effects.exit(0);
+  }
+
+  private log(level: Level, text: string): void {
+    this.effects.log(level, text);
+  }
+
+  private enter(state: AgentState, deadlineMs: number): void {
+    if (state !== this.state) this.sinceS = this.wallS;
+    this.state = state;
+    this.deadlineMs = deadlineMs;
+  }
+}

@@ -1,0 +1,213 @@
+// Diagnosis: one line that says what is wrong with the connection and what to do about it.
+// Neighbours: `agent` asks for it whenever a connection could not be made or was lost.
+// Invariant: pure text from facts; never a guess sold as a fact; never a secret. The hub itself
+// closes without a reason, so the facts are ours: what we sent last, for how long it went well.
+
+import { lengthOf } from "../kit/time.ts";
+import { CLOCK_SKEW_S_MAX } from "../limits.ts";
+import { Cause, type Probed } from "./effects.ts";
+import { LinkState } from "./link.ts";
+import type { EndpointSettings } from "./settings.ts";
+
+/** How an attempt or a connection ended. */
+export interface Ending {
+  readonly cause: Cause;
+  /** The port's or reader's own words, "" for none. */
+  readonly detail: string;
+  /** The step in which it ended. */
+  readonly step: LinkState;
+  /** How long the connection was up, in ms; 0 when it never was. */
+  readonly upMs: number;
+  /** What was sent last and not answered, "" for nothing. */
+  readonly unanswered: string;
+}
+
+/** What is known when a connection ends. */
+export interface Circumstances extends Ending {
+  readonly endpoint: EndpointSettings;
+  /** Seconds since the token's expiry; negative while it is valid, NaN without a token. */
+  readonly expiredS: number;
+  /** Connections in a row that the hub closed soon after they came up. */
+  readonly shortLived: number;
+}
+
+function withDetail(text: string, detail: string): string {
+  return detail === "" ? text : `${text} (${detail})`;
+}
+
+/** What is wrong and what to do, in one line. */
+export function diagnose(facts: Circumstances): string {
+  const { endpoint, detail } = facts;
+  const { host } = endpoint;
+  const address = `${host}:${endpoint.mqttPort}`;
+  switch (facts.cause) {
+    case Cause.NONE:
+      return "";
+    case Cause.NAME_NOT_FOUND:
+      return `name not found: ${host}; check HostName in the connection string and the DNS server`;
+    case Cause.NAME_LOOKUP_FAILED:
+      return withDetail(`no answer from the DNS server for ${host}; check network and DNS`, detail);
+    case Cause.REFUSED:
+      return `refused: nothing listens at ${address}; check mqtt-port, or a firewall rejects it`;
+    case Cause.UNREACHABLE:
+      return withDetail(`no route to ${address}; check cable, address and gateway`, detail);
+    case Cause.DIAL_TIMEOUT:
+      return `no answer from ${address}; a firewall may drop port ${endpoint.mqttPort}`;
+    case Cause.TLS_TIMEOUT:
+      return `${address} accepted the connection but not TLS; a proxy may stand in the way`;
+    case Cause.SOCKET_FAILED:
+      return withDetail("the connection failed on this side", detail);
+    case Cause.SETTINGS_CHANGED:
+      return "settings changed: connecting again with the new ones";
+    case Cause.SIGN_FAILED:
+      return withDetail("the device key did not sign the token", detail);
+    case Cause.SIGN_TIMEOUT:
+      return "the device key took too long to sign the token";
+    default:
+      return isTls(facts.cause) ? tls(facts, address) : answered(facts, address);
+  }
+}
+
+function isTls(cause: Cause): boolean {
+  return cause >= Cause.TLS_ISSUER_UNKNOWN && cause <= Cause.TLS_TOO_OLD;
+}
+
+function tls(facts: Circumstances, address: string): string {
+  const { cause, detail, endpoint } = facts;
+  switch (cause) {
+    case Cause.TLS_ISSUER_UNKNOWN:
+      return withDetail(
+        `TLS: unknown issuer of the certificate of ${address}; set ca-file to the root ` +
+          "that signed it, or something between here and the hub intercepts TLS",
+        detail,
+      );
+    case Cause.TLS_NAME_MISMATCH:
+      return withDetail(`TLS: the certificate is not for ${endpoint.host}; check HostName`, detail);
+    case Cause.TLS_NOT_YET_VALID:
+      return withDetail("TLS: certificate not yet valid; this clock is behind, set it", detail);
+    case Cause.TLS_EXPIRED:
+      return withDetail(
+        "TLS: certificate expired; this clock is ahead, or the server's certificate is old",
+        detail,
+      );
+    case Cause.TLS_TOO_OLD:
+      return withDetail(`TLS: ${address} offers nothing from TLS 1.2 up`, detail);
+    default:
+      return withDetail(`TLS: the handshake with ${address} failed`, detail);
+  }
+}
+
+function answered(facts: Circumstances, address: string): string {
+  const { cause, detail, endpoint } = facts;
+  switch (cause) {
+    case Cause.CONNACK_TIMEOUT:
+      return `${address} speaks TLS but did not answer CONNECT; it may be no IoT Hub`;
+    case Cause.CONNACK_PROTOCOL:
+      return `${address} refused MQTT 3.1.1 (CONNACK 1); it may be no IoT Hub`;
+    case Cause.CONNACK_IDENTIFIER:
+      return `the hub refused the client id ${endpoint.deviceId} (CONNACK 2)`;
+    case Cause.CONNACK_UNAVAILABLE:
+      return "the hub is unavailable (CONNACK 3); it may be busy or in maintenance";
+    case Cause.CONNACK_CREDENTIALS:
+    case Cause.CONNACK_NOT_AUTHORISED:
+      return (
+        `refused by the hub (CONNACK ${cause === Cause.CONNACK_CREDENTIALS ? 4 : 5}): ` +
+        `device ${endpoint.deviceId} unknown or disabled, key wrong, or clock off; looking closer`
+      );
+    case Cause.SUBSCRIBE_REFUSED:
+      return "the hub refused a subscription to the twin; a hub of the basic tier has no twins";
+    case Cause.PROTOCOL_VIOLATION:
+      return withDetail("the hub broke the MQTT protocol", detail);
+    case Cause.PACKET_TOO_LONG:
+      return withDetail("the hub sent a packet beyond the receive buffer", detail);
+    case Cause.SUBACK_TIMEOUT:
+    case Cause.PUBACK_TIMEOUT:
+    case Cause.PINGRESP_TIMEOUT:
+    case Cause.TWIN_TIMEOUT:
+      return `no answer to ${AWAITED[cause]}: the link is dead or the hub overloaded`;
+    default:
+      return closed(facts);
+  }
+}
+
+const AWAITED = {
+  [Cause.SUBACK_TIMEOUT]: "SUBSCRIBE",
+  [Cause.PUBACK_TIMEOUT]: "a message (PUBACK)",
+  [Cause.PINGRESP_TIMEOUT]: "a ping",
+  [Cause.TWIN_TIMEOUT]: "twin requests",
+};
+
+function closed(facts: Circumstances): string {
+  const { step, endpoint, upMs, unanswered } = facts;
+  const how = facts.cause === Cause.TCP_RESET ? "reset" : "closed";
+  switch (step) {
+    case LinkState.DIALING:
+    case LinkState.SECURING:
+      return withDetail(
+        `${how} by ${endpoint.host} before TLS stood; a firewall or proxy may stand in the way`,
+        facts.detail,
+      );
+    case LinkState.GREETING:
+      return `${how} by the hub right after CONNECT; user name, client id or protocol not accepted`;
+    default:
+      break;
+  }
+  const after = `${how} by the hub after ${lengthOf(upMs)}`;
+  if (facts.expiredS >= 0) return `${after}: token expired ${lengthOf(facts.expiredS * 1000)} ago`;
+  if (unanswered !== "") {
+    return (
+      `${after}, right after ${unanswered}: not allowed or throttled there, ` +
+      "or taken over by another connection"
+    );
+  }
+  if (facts.shortLived >= 2) {
+    return (
+      `${after}, ${facts.shortLived} times in a row: ` +
+      `taken over by another connection with device id ${endpoint.deviceId}; ` +
+      "no two machines may share one identity"
+    );
+  }
+  const guess = "network loss, hub maintenance, or taken over by another connection";
+  return `${after} without a reason: ${guess}`;
+}
+
+/**
+ * What a refusal (CONNACK 4 or 5) means, after a look at the hub's HTTPS side.
+ * @param clockS Unix s when the answer came, by the clock that the refused token was made by
+ */
+export function explainRefusal(probed: Probed, clockS: number, endpoint: EndpointSettings): string {
+  return `refused by the hub: ${reason(probed, clockS - probed.dateS, endpoint)}`;
+}
+
+function reason(probed: Probed, skewS: number, endpoint: EndpointSettings): string {
+  const { deviceId, httpsPort, hubName } = endpoint;
+  if (Number.isNaN(skewS)) {
+    return (
+      `device ${deviceId} unknown or disabled, key wrong, or clock off ` +
+      `(the hub's HTTPS side, port ${httpsPort}, does not answer to tell which)`
+    );
+  }
+  if (Math.abs(skewS) > CLOCK_SKEW_S_MAX) {
+    const by = lengthOf(Math.abs(skewS) * 1000);
+    return (
+      `clock off by ${by} (${skewS > 0 ? "ahead of" : "behind"} the server's); ` +
+      "tokens now follow the server's time, set this clock"
+    );
+  }
+  switch (probed.status) {
+    case 404:
+      return `device ${deviceId} unknown at ${hubName}; create it or check DeviceId`;
+    case 403:
+      return `device ${deviceId} disabled; enable it at the hub`;
+    case 401:
+      return (
+        `key wrong for device ${deviceId}, or no such device (not the clock); ` +
+        "copy its connection string again"
+      );
+    default:
+      return (
+        `not the clock, and HTTPS answers ${probed.status}; device ${deviceId} ` +
+        "may have been refused for a moment, or MQTT is not allowed for it"
+      );
+  }
+}

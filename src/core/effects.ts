@@ -1,0 +1,319 @@
+// Effects: what the machines ask of the world, and the shape of the world that carries it out.
+// Neighbours: machines append here; `turn.ts` drains after each step; `port/*` implements the
+// interfaces at the end of this file and imports nothing else of core.
+// Invariant: a step only appends; nothing is carried out before the step has returned.
+
+import type { TpmRequest } from "../codec/request.ts";
+import { assert } from "../kit/assert.ts";
+import { EFFECT_SLOTS } from "../limits.ts";
+
+/** Why a connection could not be made or ended; `diagnosis` puts it in words. */
+export enum Cause {
+  NONE,
+  // reported by the uplink port
+  NAME_NOT_FOUND,
+  NAME_LOOKUP_FAILED,
+  REFUSED,
+  UNREACHABLE,
+  TCP_RESET,
+  CLOSED_BY_PEER,
+  TLS_ISSUER_UNKNOWN,
+  TLS_NAME_MISMATCH,
+  TLS_NOT_YET_VALID,
+  TLS_EXPIRED,
+  TLS_REVOKED_OR_BAD,
+  TLS_HANDSHAKE_FAILED,
+  TLS_TOO_OLD,
+  SOCKET_FAILED,
+  // found by the machines
+  DIAL_TIMEOUT,
+  TLS_TIMEOUT,
+  CONNACK_TIMEOUT,
+  CONNACK_PROTOCOL,
+  CONNACK_IDENTIFIER,
+  CONNACK_UNAVAILABLE,
+  CONNACK_CREDENTIALS,
+  CONNACK_NOT_AUTHORISED,
+  PROTOCOL_VIOLATION,
+  PACKET_TOO_LONG,
+  SUBSCRIBE_REFUSED,
+  SUBACK_TIMEOUT,
+  PUBACK_TIMEOUT,
+  PINGRESP_TIMEOUT,
+  TWIN_TIMEOUT,
+  SIGN_FAILED,
+  SIGN_TIMEOUT,
+  SETTINGS_CHANGED,
+}
+
+/** How loud a log line is; the number is the syslog severity (RFC 5424, table 2). */
+export enum Level {
+  ERROR = 3,
+  WARNING = 4,
+  NOTICE = 5,
+  INFO = 6,
+  DEBUG = 7,
+}
+
+/** What a slot asks for. */
+export enum Verb {
+  OPEN,
+  ABORT,
+  SIGN,
+  PROBE,
+  DRIVE,
+  LOG,
+  REPLY,
+  RELOAD,
+  EXIT,
+}
+
+/** A fixed list of effects: filled by one step, drained after it, then empty again. */
+export class Effects {
+  readonly verbs = new Uint8Array(EFFECT_SLOTS);
+  readonly numbers = new Int32Array(EFFECT_SLOTS);
+  readonly flags = new Uint8Array(EFFECT_SLOTS);
+  readonly texts: string[] = new Array(EFFECT_SLOTS).fill("");
+  count = 0;
+
+  /** Open the uplink to the hub. */
+  open(): void {
+    this.push(Verb.OPEN, 0, 0, "");
+  }
+
+  /** Drop the uplink at once; no close event follows. */
+  abort(): void {
+    this.push(Verb.ABORT, 0, 0, "");
+  }
+
+  /** Sign `text` (UTF-8) with the device key; answered by `onSigned` or `onSignFailed`. */
+  sign(text: string): void {
+    this.push(Verb.SIGN, 0, 0, text);
+  }
+
+  /** Ask the hub over HTTPS for its time and its opinion of our token; answered by `onProbed`. */
+  probe(authorization: string): void {
+    this.push(Verb.PROBE, 0, 0, authorization);
+  }
+
+  /** Drive lamp number `lamp` (index in the settings) on or off. */
+  drive(lamp: number, on: boolean): void {
+    this.push(Verb.DRIVE, lamp, on ? 1 : 0, "");
+  }
+
+  /** One log line. */
+  log(level: Level, text: string): void {
+    this.push(Verb.LOG, level, 0, text);
+  }
+
+  /** Answer control client `client`; `ok` decides its exit code. */
+  reply(client: number, ok: boolean, text: string): void {
+    this.push(Verb.REPLY, client, ok ? 1 : 0, text);
+  }
+
+  /** Read the settings file again; the outcome is told to control client `client` (-1: nobody). */
+  reload(client: number): void {
+    this.push(Verb.RELOAD, client, 0, "");
+  }
+
+  /** End the process with this exit code. */
+  exit(code: number): void {
+    this.push(Verb.EXIT, code, 0, "");
+  }
+
+  private push(verb: Verb, number: number, flag: number, text: string): void {
+    const slot = this.count;
+    assert(slot < EFFECT_SLOTS, "a step stays within the effect slots");
+    this.verbs[slot] = verb;
+    this.numbers[slot] = number;
+    this.flags[slot] = flag;
+    this.texts[slot] = text;
+    this.count = slot + 1;
+  }
+}
+
+/** Monotonic and calendar time. */
+export interface Clock {
+  /** Milliseconds since an arbitrary start; never goes back. */
+  nowMs(): number;
+  /** Seconds since 1970-01-01T00:00:00Z by the system's calendar; may jump. */
+  wallS(): number;
+}
+
+/** Where the uplink connects to. */
+export interface Target {
+  /** Host name or address dialled. */
+  readonly host: string;
+  /** TCP port of MQTT over TLS, 1 .. 65535. */
+  readonly port: number;
+  /** PEM bundle of trusted roots; "" for the system's roots that Azure publishes. */
+  readonly roots: string;
+}
+
+/** What the uplink tells the turn. After `onClosed` nothing more comes from that connection. */
+export interface UplinkEvents {
+  onOpened(): void;
+  onSecured(): void;
+  onData(chunk: Uint8Array): void;
+  onWritable(): void;
+  onClosed(cause: Cause, detail: string): void;
+}
+
+/** One TLS connection at a time. Events never come from inside a call into the port. */
+export interface Uplink {
+  /** Starts to connect; a previous connection must have ended or been aborted. */
+  open(target: Target): void;
+  /** Hands over bytes[start..end); returns how many were taken, 0 when the socket is full. */
+  write(bytes: Uint8Array, start: number, end: number): number;
+  /** Half-closes after what was written; idempotent; `onClosed` follows. */
+  end(): void;
+  /** Forgets the connection at once; no event follows. */
+  abort(): void;
+}
+
+/** Signs with the device key. Answers with exactly one event, never from inside `sign`. */
+export interface Signer {
+  /** HMAC-SHA256 over the UTF-8 bytes of `text`; `onSigned` gets it in base64. */
+  sign(text: string): void;
+}
+
+/** What the signer tells the turn. */
+export interface SignerEvents {
+  onSigned(signatureBase64: string): void;
+  onSignFailed(detail: string): void;
+}
+
+/** The answer to a probe. */
+export interface Probed {
+  /** The server's `Date` in Unix seconds; NaN when no answer came. */
+  readonly dateS: number;
+  /** HTTP status; 0 when no answer came. */
+  readonly status: number;
+  /** `ErrorCode` of the body, "" when there is none. */
+  readonly errorCode: string;
+}
+
+/** Asks the hub's HTTPS side. Answers with exactly one `onProbed`, never from inside `probe`. */
+export interface Probe {
+  probe(host: string, port: number, path: string, authorization: string, roots: string): void;
+}
+
+/** Output pins by index in the settings. */
+export interface Pins {
+  /** Drives the pin; returns "" or one line that says what is wrong and what to do. */
+  drive(lamp: number, on: boolean): string;
+}
+
+/** The one timer: calls `onAlarm` once at or soon after `atMs` (monotonic; Infinity: never). */
+export interface Alarm {
+  arm(atMs: number): void;
+}
+
+/** Answers control clients. */
+export interface Control {
+  reply(client: number, ok: boolean, text: string): void;
+}
+
+/** Writes log lines. */
+export interface Log {
+  write(level: Level, text: string): void;
+}
+
+/** How a lamp's pin is reached. */
+export interface PinSettings {
+  /** The lamp's name, for messages. */
+  readonly name: string;
+  /** `leds`: /sys/class/leds/TARGET; `sysfs`: line TARGET of /sys/class/gpio; `file`: a file. */
+  readonly driver: "leds" | "sysfs" | "file";
+  /** LED directory name, GPIO line number in decimal, or file path. */
+  readonly target: string;
+  /** True when the lamp is lit by a low level. */
+  readonly activeLow: boolean;
+}
+
+/** One `key = value` of the settings file. */
+export interface Entry {
+  /** Section name as written, e.g. `led.LED1`; "" before the first section. */
+  readonly section: string;
+  readonly key: string;
+  readonly value: string;
+  /** Line in the file, counting from 1. */
+  readonly line: number;
+}
+
+/** A place in the settings file and what is wrong there; line 0 means the whole file. */
+export interface Problem {
+  readonly line: number;
+  readonly section: string;
+  readonly key: string;
+  /** One line: the problem; and what is allowed, after `allowed: ` where there is such a thing. */
+  readonly text: string;
+}
+
+/** All of the world that a turn needs. */
+export interface Ports {
+  readonly clock: Clock;
+  readonly uplink: Uplink;
+  readonly signer: Signer;
+  readonly probe: Probe;
+  readonly pins: Pins;
+  readonly alarm: Alarm;
+  readonly control: Control;
+  readonly log: Log;
+  /**
+   * Reads the settings file again; then calls `turn.onSettings`, never from inside the call, or
+   * replies with what is wrong.
+   */
+  reload(client: number): void;
+  exit(code: number): void;
+}
+
+export { TpmOperation, type TpmRequest } from "../codec/request.ts";
+
+/** What the TPM port tells the turn; never from inside a call into the port. */
+export interface TpmEvents {
+  /** There is a connection; sessions and transient handles from before mean nothing on it. */
+  onTpmOpened(): void;
+  /** There is none any more, or still none; it is tried again. The detail is one line. */
+  onTpmClosed(detail: string): void;
+  /**
+   * The answer to `perform` or `flushAll` with this ticket, in the order of asking. `rc` 0 is
+   * success, with a handle where one was made (else 0) and the bytes that
+   * `native/azimuth.h` names, valid until the event returns; `codec/outcome.ts` explains others.
+   */
+  onTpmDone(ticket: number, rc: number, handle: number, output: Uint8Array): void;
+}
+
+/** The TPM, one command at a time. Handles are those of the TPM. */
+export interface Tpm {
+  /** Connects and stays connected until `close`. */
+  open(): void;
+  /** Drops connection and requests at once; no event follows. */
+  close(): void;
+  /** Queues an operation; without a connection it is answered with RC_LOST. */
+  perform(ticket: number, request: TpmRequest): void;
+  /** Queues the end of all sessions and transient objects that this connection can see. */
+  flushAll(ticket: number): void;
+  /** Sets the password of a hierarchy, 0 .. 64 bytes, until the process ends. */
+  setPassword(hierarchy: number, password: Uint8Array): void;
+}
+
+/** Carries commands to a TPM. Answers never come from inside a call. */
+export interface Chip {
+  /** True when closing frees what was made: each connection has a TPM of its own. */
+  readonly isManaged: boolean;
+  /** Connects; answered by `onChipOpened` or `onChipClosed`. */
+  open(): void;
+  /** Sends a command, valid during the call; answered by `onChipAnswer` or `onChipClosed`. */
+  send(command: Uint8Array): void;
+  /** Forgets the connection; no event follows, and no late answer is taken for another. */
+  abandon(): void;
+}
+
+/** What a chip tells the TPM port. After `onChipClosed` nothing more comes until `open`. */
+export interface ChipEvents {
+  onChipOpened(): void;
+  /** One response, unchecked but for its length; valid until the event returns. */
+  onChipAnswer(response: Uint8Array): void;
+  onChipClosed(detail: string): void;
+}

@@ -1,0 +1,73 @@
+// Recovery: what is said and done when a connection comes up, ends, or could not be made: words
+// for it, a closer look when the hub refused us, and how long to wait.
+// Neighbours: `agent` tells it and waits; `verdict` keeps the words, `backoff` counts.
+// Invariant: after a refusal the token is forgotten and the next attempt waits REFUSED_MS_MIN.
+
+import { lengthOf } from "../kit/time.ts";
+import { REFUSED_MS_MIN, SIGN_MS, STABLE_MS } from "../limits.ts";
+import type { Backoff } from "./backoff.ts";
+import type { Credential } from "./credential.ts";
+import type { Ending } from "./diagnosis.ts";
+import { type Effects, Level, type Probed } from "./effects.ts";
+import type { EndpointSettings } from "./settings.ts";
+import type { Verdict } from "./verdict.ts";
+
+/** From a connection that ended to the next that stands. */
+export class Recovery {
+  constructor(
+    private readonly effects: Effects,
+    private readonly verdict: Verdict,
+    private readonly backoff: Backoff,
+    private readonly credential: Credential,
+    private readonly endpoint: EndpointSettings,
+  ) {}
+
+  /** A connection stands `tookMs` after the first step towards it; the same in words. */
+  onUp(tookMs: number, sessionPresent: boolean): string {
+    const { hubName, deviceId } = this.endpoint;
+    const session = sessionPresent ? "session resumed" : "new session";
+    const text = `connected to ${hubName} as ${deviceId} in ${lengthOf(tookMs)} (${session})`;
+    this.effects.log(Level.NOTICE, text);
+    this.verdict.onUp();
+    return text;
+  }
+
+  /** A connection ended, for whatever reason, after `upMs`. */
+  onDown(upMs: number): void {
+    if (upMs >= STABLE_MS) this.backoff.reset();
+  }
+
+  /**
+   * Says what went wrong; the wait before the next attempt, in ms.
+   * @param capMs longest wait, but for the floor after a refusal
+   */
+  onFailure(ending: Ending, capMs: number, nowMs: number, wallS: number): number {
+    const { verdict, credential } = this;
+    verdict.onFailure(ending, credential.expiredS(nowMs), wallS);
+    const refused = verdict.isRefusal;
+    if (refused) {
+      this.effects.probe(credential.current);
+      credential.discard();
+    }
+    const waitMs = this.backoff.next(capMs, refused ? REFUSED_MS_MIN : 0);
+    const text = `${verdict.text}; next attempt in ${lengthOf(waitMs)}`;
+    this.effects.log(Level.WARNING, text);
+    return waitMs;
+  }
+
+  /** While connected no new token was made: the old one serves on until the hub ends it. */
+  onNotRenewed(detail: string): void {
+    const why = detail === "" ? "the device key took too long" : detail;
+    const text = `the token was not renewed (${why}); again in ${lengthOf(SIGN_MS)}`;
+    this.effects.log(Level.WARNING, text);
+  }
+
+  /** The hub's HTTPS side answered: now a refusal can be told apart. */
+  onProbed(probed: Probed, nowMs: number, wallS: number): void {
+    const { verdict, credential } = this;
+    if (!verdict.isRefusal) return;
+    verdict.onProbed(probed, credential.clockS(nowMs), wallS);
+    credential.onServerTime(probed.dateS, nowMs, wallS);
+    this.effects.log(Level.ERROR, verdict.text);
+  }
+}

@@ -1,0 +1,299 @@
+// Schema: every section and key of the settings file, in one table.
+// Neighbours: `value` knows the kinds; `sheet` and `validate` check a file against this table;
+// `conf/azimuth.ini` is its printed form, compared with it by `test/conf.test.ts`.
+// Invariant: every fallback is an allowed value of its key.
+
+import {
+  BACKOFF_MS_MAX,
+  IN_FLIGHT_DEFAULT,
+  IN_FLIGHT_MAX,
+  KEEP_ALIVE_S_DEFAULT,
+  KEEP_ALIVE_S_MAX,
+  KEEP_ALIVE_S_MIN,
+  QUIESCE_S_DEFAULT,
+  TELEMETRY_S_DEFAULT,
+  TELEMETRY_S_MAX,
+} from "../limits.ts";
+import { allowed, Kind, PATH_BYTES_MAX, SOCKET_PATH_BYTES_MAX, type Value } from "./value.ts";
+
+/** When a changed value takes effect. */
+export enum Applies {
+  AT_ONCE,
+  RESTART,
+}
+
+/** One key of the settings file. */
+export interface Key {
+  /** Section it belongs to; `led.NAME` stands for the section of any lamp. */
+  readonly section: string;
+  readonly name: string;
+  readonly value: Value;
+  /** Value when the key is left out, as written; "" for none, null when it must be given. */
+  readonly fallback: string | null;
+  readonly applies: Applies;
+  /** One sentence. */
+  readonly meaning: string;
+}
+
+/** Section of a lamp in the table; in a file NAME is the lamp's own. */
+export const LAMP_SECTION = "led.NAME";
+/** Highest GPIO line number taken; the kernel's own numbers stay far below (Linux, gpio.h). */
+const GPIO_LINE_MAX = 65_535;
+/** What every lamp's section begins with. */
+export const LAMP_PREFIX = "led.";
+
+/** Rule for the name of a lamp, which is also its property in the twin. */
+export const LAMP_NAME: Value = {
+  kind: Kind.TEXT,
+  shape: /^[A-Za-z][A-Za-z0-9_-]{0,31}$/,
+  words: "a letter, then up to 31 letters, digits, _ or -",
+};
+
+/** Names that mean something else in a twin or in what the agent reports of itself. */
+export const LAMP_NAMES_RESERVED: readonly string[] = [
+  "agent",
+  "desired",
+  "diagnosis",
+  "properties",
+  "reported",
+  "sequence",
+  "tags",
+  "telemetry",
+  "time",
+  "uptimeS",
+  "value",
+];
+
+const BOOLEAN: Value = { kind: Kind.BOOLEAN };
+const PORT: Value = { kind: Kind.PORT };
+const PATH: Value = { kind: Kind.PATH, bytesMax: PATH_BYTES_MAX };
+
+// Digital Twins Definition Language, "Digital Twin Model Identifier".
+const MODEL_ID: Value = {
+  kind: Kind.TEXT,
+  shape: /^(?=.{1,128}$)dtmi(:[A-Za-z]([A-Za-z0-9_]*[A-Za-z0-9])?)+;[1-9]\d{0,8}(\.[1-9]\d{0,5})?$/,
+  words: "a model id like dtmi:com:example:gateway;1",
+};
+
+const CONNECTION: Value = {
+  kind: Kind.SECRET,
+  words: "HostName=NAME;DeviceId=ID;SharedAccessKey=KEY, as the hub shows it for the device",
+};
+
+const TARGET: Value = {
+  kind: Kind.TEXT,
+  shape: /^[ -~]+$/,
+  words: "for leds a name in /sys/class/leds, for sysfs a line number, for file an absolute path",
+};
+
+/** What the target of a lamp may be, by its driver. */
+export const TARGETS: Readonly<Record<"leds" | "sysfs" | "file", Value>> = {
+  leds: {
+    kind: Kind.TEXT,
+    shape: /^(?!\.{1,2}$)[!-.0-~]{1,255}$/,
+    words: "the name of a directory in /sys/class/leds",
+  },
+  sysfs: { kind: Kind.INTEGER, min: 0, max: GPIO_LINE_MAX, unit: "" },
+  file: PATH,
+};
+
+/** The table; sections and keys in the order of `conf/azimuth.ini`. */
+export const KEYS: readonly Key[] = [
+  {
+    section: "endpoint",
+    name: "type",
+    value: choices("sas"),
+    fallback: "sas",
+    applies: Applies.RESTART,
+    meaning: "How the device proves who it is; sas: with the shared key of its connection string.",
+  },
+  {
+    section: "endpoint",
+    name: "connection-string",
+    value: CONNECTION,
+    fallback: "",
+    applies: Applies.RESTART,
+    meaning: "The device's connection string; give exactly one of this and the next key.",
+  },
+  {
+    section: "endpoint",
+    name: "connection-string-file",
+    value: PATH,
+    fallback: "",
+    applies: Applies.RESTART,
+    meaning:
+      "File that holds the connection string and nothing else; keep it readable by root only.",
+  },
+  {
+    section: "endpoint",
+    name: "ca-file",
+    value: PATH,
+    fallback: "",
+    applies: Applies.RESTART,
+    meaning: "PEM file of trusted roots in place of those that Azure publishes for its hubs.",
+  },
+  {
+    section: "endpoint",
+    name: "mqtt-port",
+    value: PORT,
+    fallback: "8883",
+    applies: Applies.RESTART,
+    meaning: "Port of MQTT over TLS; given here, it overrides one in the connection string.",
+  },
+  {
+    section: "endpoint",
+    name: "https-port",
+    value: PORT,
+    fallback: "443",
+    applies: Applies.RESTART,
+    meaning: "Port of the hub's HTTPS side, asked only to find out why a connection was refused.",
+  },
+  {
+    section: "endpoint",
+    name: "keep-alive",
+    value: integer(KEEP_ALIVE_S_MIN, KEEP_ALIVE_S_MAX, "seconds"),
+    fallback: String(KEEP_ALIVE_S_DEFAULT),
+    applies: Applies.RESTART,
+    meaning: "Longest silence towards the hub, which hangs up after one and a half times as long.",
+  },
+  {
+    section: "endpoint",
+    name: "model-id",
+    value: MODEL_ID,
+    fallback: "",
+    applies: Applies.RESTART,
+    meaning: "IoT Plug and Play model that the device announces.",
+  },
+  {
+    section: "data",
+    name: "connect.auto-on-startup",
+    value: BOOLEAN,
+    fallback: "false",
+    applies: Applies.AT_ONCE,
+    meaning:
+      "Connect when the agent starts; changed to true it connects at once, changed to false it " +
+      "leaves a live connection alone.",
+  },
+  {
+    section: "data",
+    name: "connect.retry-interval",
+    value: integer(1, 3600, "seconds"),
+    fallback: String(BACKOFF_MS_MAX / 1000),
+    applies: Applies.AT_ONCE,
+    meaning: "Longest wait between two attempts to connect; waits are random and grow to this.",
+  },
+  {
+    section: "data",
+    name: "disconnect.quiesce-timeout",
+    value: integer(0, 300, "seconds"),
+    fallback: String(QUIESCE_S_DEFAULT),
+    applies: Applies.AT_ONCE,
+    meaning: "How long a disconnect waits for the hub to acknowledge what is in flight.",
+  },
+  {
+    section: "data",
+    name: "in-flight-messages.max-number",
+    value: integer(1, IN_FLIGHT_MAX, "messages"),
+    fallback: String(IN_FLIGHT_DEFAULT),
+    applies: Applies.AT_ONCE,
+    meaning: "Messages sent and not yet acknowledged at any one time.",
+  },
+  {
+    section: "telemetry",
+    name: "interval",
+    value: integer(0, TELEMETRY_S_MAX, "seconds"),
+    fallback: String(TELEMETRY_S_DEFAULT),
+    applies: Applies.AT_ONCE,
+    meaning: "Time between two messages of built-in telemetry; 0 switches it off.",
+  },
+  {
+    section: LAMP_SECTION,
+    name: "driver",
+    value: choices("leds", "sysfs", "file"),
+    fallback: null,
+    applies: Applies.AT_ONCE,
+    meaning:
+      "How the pin is reached; leds: the kernel's LED class, sysfs: a GPIO line by number, " +
+      "file: a plain file, for trying things out.",
+  },
+  {
+    section: LAMP_SECTION,
+    name: "target",
+    value: TARGET,
+    fallback: null,
+    applies: Applies.AT_ONCE,
+    meaning: "Which pin it is.",
+  },
+  {
+    section: LAMP_SECTION,
+    name: "active",
+    value: choices("high", "low"),
+    fallback: "high",
+    applies: Applies.AT_ONCE,
+    meaning: "Level that lights the lamp.",
+  },
+  {
+    section: LAMP_SECTION,
+    name: "initial",
+    value: choices("off", "on"),
+    fallback: "off",
+    applies: Applies.AT_ONCE,
+    meaning: "State of the lamp until the twin says otherwise.",
+  },
+  {
+    section: "agent",
+    name: "control-socket",
+    value: { kind: Kind.PATH, bytesMax: SOCKET_PATH_BYTES_MAX },
+    fallback: "/run/azimuth/control.sock",
+    applies: Applies.RESTART,
+    meaning: "Unix socket on which azimuth status, connect, led and the like reach the agent.",
+  },
+  {
+    section: "agent",
+    name: "log-level",
+    value: choices("error", "warning", "notice", "info", "debug"),
+    fallback: "info",
+    applies: Applies.AT_ONCE,
+    meaning: "Least important messages that are still logged.",
+  },
+];
+
+/** The sections of the table, each once, in its order. */
+export const SECTIONS: readonly string[] = [...new Set(KEYS.map((key) => key.section))];
+
+/** The row of the table that a section of a file is held against: `led.LED1` -> `led.NAME`. */
+export function patternOf(section: string): string {
+  return section.startsWith(LAMP_PREFIX) ? LAMP_SECTION : section;
+}
+
+/** The key `name` of a section as written in a file, or undefined. */
+export function keyOf(section: string, name: string): Key | undefined {
+  const pattern = patternOf(section);
+  return KEYS.find((key) => key.section === pattern && key.name === name);
+}
+
+/** All keys of a section as written in a file, in the table's order. */
+export function keysOf(section: string): readonly Key[] {
+  const pattern = patternOf(section);
+  return KEYS.filter((key) => key.section === pattern);
+}
+
+const APPLIES: Record<Applies, string> = {
+  [Applies.AT_ONCE]: "",
+  [Applies.RESTART]: "; wants a restart",
+};
+
+/** What is allowed, the default, and what a change costs beyond a reload, in one sentence. */
+export function facts(key: Key): string {
+  const absent = key.fallback === null ? "required" : "may be left out";
+  const standard = key.fallback ? `default ${key.fallback}` : absent;
+  return `Allowed: ${allowed(key.value)}; ${standard}${APPLIES[key.applies]}.`;
+}
+
+function integer(min: number, max: number, unit: string): Value {
+  return { kind: Kind.INTEGER, min, max, unit };
+}
+
+function choices(...words: string[]): Value {
+  return { kind: Kind.CHOICE, choices: words };
+}

@@ -1,0 +1,76 @@
+// Settings: what a valid settings file means, typed; all values in the units of their names.
+// Neighbours: `schema` says what is allowed and builds this; `agent` and its machines read it.
+// Invariant: a Settings object is complete and valid; nobody checks its values again.
+
+import type { Level, PinSettings } from "./effects.ts";
+
+/** One lamp: its pin and the state it takes until the twin says otherwise. */
+export interface LampSettings extends PinSettings {
+  readonly initial: boolean;
+}
+
+/** The hub and our identity at it. */
+export interface EndpointSettings {
+  readonly type: "sas";
+  /** The hub's host name: part of the user name and of what is signed. */
+  readonly hubName: string;
+  /** The host dialled: the hub itself, or a gateway in front of it. */
+  readonly host: string;
+  readonly mqttPort: number;
+  readonly httpsPort: number;
+  readonly deviceId: string;
+  /** "" for a device identity. */
+  readonly moduleId: string;
+  /** Device key in base64; secret. */
+  readonly key: string;
+  /** PEM file of trusted roots; "" for the roots that Azure publishes. */
+  readonly caFile: string;
+  readonly keepAliveS: number;
+  /** Plug-and-play model id (DTMI), "" for none. */
+  readonly modelId: string;
+}
+
+/** How the connection is kept; the names are Kura's. */
+export interface DataSettings {
+  readonly autoOnStartup: boolean;
+  /** Cap of the backoff between attempts. */
+  readonly retryIntervalS: number;
+  readonly quiesceTimeoutS: number;
+  readonly inFlightMax: number;
+}
+
+/** The built-in telemetry; 0 switches it off. */
+export interface TelemetrySettings {
+  readonly intervalS: number;
+}
+
+/** The process itself. */
+export interface AgentSettings {
+  readonly controlSocket: string;
+  readonly logLevel: Level;
+}
+
+/** A whole valid settings file. */
+export interface Settings {
+  readonly endpoint: EndpointSettings;
+  readonly data: DataSettings;
+  readonly telemetry: TelemetrySettings;
+  readonly lamps: readonly LampSettings[];
+  readonly agent: AgentSettings;
+}
+
+/**
+ * What came of a reload, in one line: applied, and what of it waits for a restart of the process.
+ * @param running what the process was started with; @param read what the file says now
+ */
+export function outcomeOf(running: Settings, read: Settings): string {
+  const waiting: string[] = [];
+  if (JSON.stringify(running.endpoint) !== JSON.stringify(read.endpoint)) {
+    waiting.push("[endpoint]");
+  }
+  if (running.agent.controlSocket !== read.agent.controlSocket) {
+    waiting.push("[agent] control-socket");
+  }
+  if (waiting.length === 0) return "settings applied";
+  return `settings applied, but ${waiting.join(" and ")} must wait for a restart`;
+}

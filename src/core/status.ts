@@ -1,0 +1,115 @@
+// Status: what the running agent is and does, for people and for scripts.
+// Neighbours: `command` answers `azimuth status` with it; the contract fixes its key names.
+// Invariant: camelCase keys, times in ISO 8601 UTC, durations in …Ms or …S; never a secret.
+
+import { isoUtc, lengthOf } from "../kit/time.ts";
+import { VERSION } from "../kit/version.ts";
+import { type Agent, AgentState } from "./agent.ts";
+import { Hold } from "./lamp.ts";
+import { LinkState } from "./link.ts";
+import { TwinState } from "./twin.ts";
+
+/** What `status --json` prints. */
+export interface Status {
+  readonly version: string;
+  readonly state: string;
+  readonly since: string;
+  readonly connected: boolean;
+  readonly link: string;
+  readonly uptimeS: number;
+  readonly endpoint: {
+    readonly type: string;
+    readonly hubName: string;
+    readonly host: string;
+    readonly port: number;
+    readonly deviceId: string;
+    readonly tokenExpires: string | null;
+  };
+  readonly autoOnStartup: boolean;
+  readonly nextAttemptMs: number | null;
+  readonly lastDiagnosis: { readonly text: string; readonly at: string } | null;
+  readonly queue: { readonly [key: string]: number };
+  readonly counters: { readonly [key: string]: number };
+  readonly twin: { readonly state: string; readonly desiredVersion: number | null };
+  readonly leds: readonly {
+    readonly name: string;
+    readonly on: boolean;
+    readonly mode: string;
+    readonly desired: boolean | null;
+    readonly fault: string | null;
+  }[];
+}
+
+function nameOf(names: { [index: number]: string }, state: number): string {
+  return (names[state] ?? "").toLowerCase();
+}
+
+function queueOf(agent: Agent): { [key: string]: number } {
+  const { outbox } = agent.machines;
+  const { waiting, inFlight, accepted, acknowledged, refused, redelivered } = outbox;
+  return { waiting, inFlight, accepted, acknowledged, refused, redelivered };
+}
+
+/** The agent's status at the moment it was last told of. */
+export function statusOf(agent: Agent): Status {
+  const { link, lamps, traffic, counters, credential, verdict } = agent.machines;
+  const { endpoint, data } = agent.settings;
+  const { expiryS } = credential;
+  const { version } = traffic.twin;
+  const waits = agent.state === AgentState.WAITING;
+  return {
+    version: VERSION,
+    state: nameOf(AgentState, agent.state),
+    since: isoUtc(agent.sinceS),
+    connected: link.isUp,
+    link: nameOf(LinkState, link.state),
+    uptimeS: Math.floor((agent.nowMs - agent.startedMs) / 1000),
+    endpoint: {
+      type: endpoint.type,
+      hubName: endpoint.hubName,
+      host: endpoint.host,
+      port: endpoint.mqttPort,
+      deviceId: endpoint.deviceId,
+      tokenExpires: expiryS === 0 ? null : isoUtc(expiryS),
+    },
+    autoOnStartup: data.autoOnStartup,
+    nextAttemptMs: waits ? Math.max(0, Math.round(agent.deadlineMs - agent.nowMs)) : null,
+    lastDiagnosis: verdict.text === "" ? null : { text: verdict.text, at: isoUtc(verdict.atS) },
+    queue: queueOf(agent),
+    counters: { ...counters },
+    twin: {
+      state: nameOf(TwinState, traffic.twin.state),
+      desiredVersion: version < 0 ? null : version,
+    },
+    leds: lamps.all.map((lamp) => ({
+      name: lamp.name,
+      on: lamp.lit,
+      mode: nameOf(Hold, lamp.hold),
+      desired: lamp.desired ?? null,
+      fault: lamp.fault === "" ? null : lamp.fault,
+    })),
+  };
+}
+
+/** The same for a person at a terminal. */
+export function statusText(agent: Agent): string {
+  const status = statusOf(agent);
+  const { endpoint, queue, twin } = status;
+  const next = status.nextAttemptMs;
+  const waits = next === null ? "" : `, next attempt in ${lengthOf(next)}`;
+  const rows = [
+    `azimuth ${status.version}, up ${lengthOf(status.uptimeS * 1000)}`,
+    `state      ${status.state} since ${status.since}${waits}`,
+    `endpoint   ${endpoint.deviceId} at ${endpoint.host}:${endpoint.port} (${endpoint.type})`,
+    `queue      ${queue.waiting} waiting, ${queue.inFlight} in flight, ` +
+      `${queue.acknowledged} acknowledged, ${queue.refused} refused`,
+    `twin       ${twin.state}, desired version ${twin.desiredVersion ?? "unknown"}`,
+  ];
+  for (const led of status.leds) {
+    const fault = led.fault === null ? "" : `  ${led.fault}`;
+    rows.push(`led        ${led.name} ${led.on ? "on" : "off"} (${led.mode})${fault}`);
+  }
+  const last = status.lastDiagnosis;
+  if (last !== null) rows.push(`diagnosis  ${last.at} ${last.text}`);
+  return rows.join("\n");
+}

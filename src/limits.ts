@@ -1,0 +1,104 @@
+// Limits: every bound, interval and buffer size of the agent, in one place.
+// Neighbours: all rooms but `kit` read it; `src/README.md` draws how the times relate.
+// Invariant: the relations at the end hold, or the process does not start.
+
+import { assert } from "./kit/assert.ts";
+
+// Buffers and tables
+/** Largest packet taken from the hub: a 128 KB method call or a full twin document fits. */
+export const PACKET_BYTES_MAX = 256 * 1024;
+/** Bytes waiting for the socket: the largest message we send plus the reserve. */
+export const TRANSMIT_BYTES = 512 * 1024;
+/** Of these messages leave so many free: acknowledgements, pings and twin requests always fit. */
+export const TRANSMIT_RESERVE_BYTES = 64 * 1024;
+/** Bytes of messages held until the hub has acknowledged them. */
+export const OUTBOX_BYTES = 4 * 1024 * 1024;
+/** Messages held until the hub has acknowledged them; a power of two. */
+export const OUTBOX_MESSAGES = 16 * 1024;
+/** Largest message to the hub: topic and body (azure-docs, iot-hub-devguide-messages-construct). */
+export const MESSAGE_BYTES_MAX = 256 * 1024;
+/** Window of unacknowledged QoS 1 messages: default and range. */
+export const IN_FLIGHT_DEFAULT = 8;
+export const IN_FLIGHT_MAX = 128;
+/** Effects that one step may ask for. */
+export const EFFECT_SLOTS = 256;
+/** Lamps that one settings file may name. */
+export const LAMPS_MAX = 32;
+/** Longest request number of a method call that is answered; the hub's own are a few digits. */
+export const METHOD_RID_BYTES_MAX = 256;
+/** Longest line a control client may send, and clients served at once. */
+export const CONTROL_LINE_BYTES_MAX = 4096;
+export const CONTROL_CLIENTS_MAX = 8;
+
+// Steps of a connection, each with its own deadline
+export const DIAL_MS = 20_000;
+export const TLS_MS = 20_000;
+export const CONNACK_MS = 30_000;
+export const SUBACK_MS = 25_000;
+export const PUBACK_MS = 30_000;
+export const TWIN_ANSWER_MS = 25_000;
+/** Twin requests in a row without an answer before the link counts as dead. */
+export const TWIN_TRIES = 3;
+/** After DISCONNECT the hub has this long to close the socket. */
+export const CLOSE_MS = 2_000;
+export const SIGN_MS = 30_000;
+
+// Keep-alive
+/** Default of the keep-alive in CONNECT; the hub cuts at 1.5 times of it. */
+export const KEEP_ALIVE_S_DEFAULT = 240;
+export const KEEP_ALIVE_S_MIN = 10;
+/** The hub's own bound: 29.45 min / 1.5 (azure-docs, iot-mqtt-connect-to-iot-hub). */
+export const KEEP_ALIVE_S_MAX = 1177;
+/** With something in flight and no byte from the hub for this long, ask whether it is there. */
+export const SILENCE_MS = 10_000;
+/** How long the hub may take to answer a ping. */
+export const PINGRESP_MS = 15_000;
+/** A dead link with something in flight must be noticed within this (design, decision 7). */
+export const HALF_OPEN_MS = 30_000;
+
+// Backoff between attempts: full jitter, doubling
+export const BACKOFF_MS_MIN = 1_000;
+export const BACKOFF_MS_MAX = 60_000;
+/** Floor after the hub has said no (CONNACK 4 or 5): hammering it helps nobody. */
+export const REFUSED_MS_MIN = 10_000;
+/** A connection that lasted this long makes the next attempt count as a first one. */
+export const STABLE_MS = 30_000;
+
+// Credential
+export const TOKEN_S = 3_600;
+/** Renewal at 50 min, 5 % either way, so that a fleet does not renew as one. */
+export const RENEW_S = 3_000;
+export const RENEW_JITTER = 0.05;
+/** A token with less than this left is not used for a new connection. */
+export const TOKEN_LEFT_S_MIN = 600;
+/** The hub's tolerance for a wrong clock (azure.md 4.2); beyond it the clock is the diagnosis. */
+export const CLOCK_SKEW_S_MAX = 300;
+
+// Stopping
+/** Default time that in-flight messages get before a clean disconnect. */
+export const QUIESCE_S_DEFAULT = 10;
+
+// Telemetry
+export const TELEMETRY_S_DEFAULT = 10;
+export const TELEMETRY_S_MAX = 86_400;
+
+// Diagnosis
+/** A close this soon after a publish is blamed on that publish. */
+export const BLAME_MS = 5_000;
+
+/** Checks the relations between the figures above; called once at start. */
+export function assertLimits(): void {
+  assert(SILENCE_MS + PINGRESP_MS < HALF_OPEN_MS, "a half-open link is noticed in time");
+  assert(PUBACK_MS <= HALF_OPEN_MS, "a missing PUBACK is noticed in time");
+  assert(RENEW_S * (1 + RENEW_JITTER) < TOKEN_S - CLOCK_SKEW_S_MAX, "renewal precedes expiry");
+  const needBytes = MESSAGE_BYTES_MAX + TRANSMIT_RESERVE_BYTES;
+  assert(TRANSMIT_BYTES >= needBytes, "the largest message leaves the reserve free");
+  assert(OUTBOX_BYTES >= 2 * MESSAGE_BYTES_MAX, "the outbox holds the largest message");
+  assert((OUTBOX_MESSAGES & (OUTBOX_MESSAGES - 1)) === 0, "outbox slots are a power of two");
+  assert(IN_FLIGHT_MAX < OUTBOX_MESSAGES, "the window is smaller than the outbox");
+  // A new twin document: each lamp is driven and then logs its pin and its light.
+  const lampSlots = 3 * LAMPS_MAX;
+  const clientSlots = 2 * CONTROL_CLIENTS_MAX;
+  assert(lampSlots + clientSlots + 16 <= EFFECT_SLOTS, "the effects of the largest step fit");
+  assert(BACKOFF_MS_MIN <= REFUSED_MS_MIN && REFUSED_MS_MIN <= BACKOFF_MS_MAX, "floors are floors");
+}

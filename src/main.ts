@@ -1,0 +1,206 @@
+// main: reads the arguments, builds ports and machines, starts the turn.
+// Neighbours: the only file that knows every room; `usage` understands the arguments, `validate`
+// the settings, `turn` does the rest.
+// Invariant: exit codes as documented: 0 done, 1 refused or failed with a reason, 2 usage.
+
+import type { Entry, Problem } from "./core/effects.ts";
+import { Level } from "./core/effects.ts";
+import { outcomeOf, type Settings } from "./core/settings.ts";
+import { Sheet } from "./core/sheet.ts";
+import { type Command, HELP, parseArguments, type Reach } from "./core/usage.ts";
+import { filesWanted, formatProblem, validate } from "./core/validate.ts";
+import { Prng } from "./kit/prng.ts";
+import { VERSION } from "./kit/version.ts";
+import { TimerAlarm } from "./port/alarm.ts";
+import { SystemClock } from "./port/clock.ts";
+import { ask, ControlServer } from "./port/control.ts";
+import { bootId, seed } from "./port/entropy.ts";
+import { GpioPins } from "./port/gpio.ts";
+import { HttpsProbe } from "./port/https.ts";
+import { StderrLog } from "./port/log.ts";
+import { loadRoots } from "./port/roots.ts";
+import { load, readSecret } from "./port/settings.ts";
+import { KeySigner } from "./port/signer.ts";
+import { Tls } from "./port/tls.ts";
+import { Turn } from "./turn.ts";
+
+/** Longer than any attempt to connect can take: dial, TLS and CONNACK each have their deadline. */
+const ASK_MS = 120_000;
+
+/** Settings ready to run with, and what is worth a word although it is allowed. */
+interface Configuration {
+  readonly settings: Settings;
+  readonly roots: string;
+  readonly warnings: readonly string[];
+}
+
+/** Reads and checks a settings file with the files it names; or one line for each problem. */
+function configure(file: string): Configuration | readonly string[] {
+  const parsed = load(file);
+  const warnings: string[] = [];
+  const secrets = new Map(filesWanted(parsed.entries).map((path) => [path, readSecret(path)]));
+  for (const secret of secrets.values()) {
+    if ("warning" in secret && secret.warning !== "") warnings.push(secret.warning);
+  }
+  const validated = validate(parsed.entries, parsed.problems, (path) => {
+    return secrets.get(path) ?? { problem: `${path}: not read` };
+  });
+  if ("problems" in validated) {
+    return validated.problems.map((problem) => formatProblem(file, problem));
+  }
+  const { settings } = validated;
+  try {
+    return { settings, roots: loadRoots(settings.endpoint.caFile), warnings };
+  } catch (error) {
+    return [formatProblem(file, caProblem(parsed.entries, error))];
+  }
+}
+
+function caProblem(entries: readonly Entry[], error: unknown): Problem {
+  const entry = entries.find(({ section, key }) => section === "endpoint" && key === "ca-file");
+  const text = error instanceof Error ? error.message : String(error);
+  return { line: entry?.line ?? 0, section: "endpoint", key: "ca-file", text };
+}
+
+function fail(lines: readonly string[], code: number): never {
+  process.stderr.write(`${lines.join("\n")}\n`);
+  process.exit(code);
+}
+
+/** `azimuth check`. */
+function check(file: string): void {
+  const configured = configure(file);
+  if (!("settings" in configured)) fail(configured, 1);
+  for (const warning of configured.warnings) process.stderr.write(`warning: ${warning}\n`);
+  process.stdout.write(`${file}: valid\n`);
+}
+
+/** `azimuth run`. */
+async function run(file: string): Promise<void> {
+  const configured = configure(file);
+  if (!("settings" in configured)) fail(configured, 1);
+  const { settings, roots, warnings } = configured;
+  const log = new StderrLog({ level: settings.agent.logLevel });
+  for (const warning of warnings) log.write(Level.WARNING, warning);
+  dieLoudly(log);
+  const pins = new GpioPins(settings.lamps);
+  const control = new ControlServer({
+    onCommand: (client, words) => turn.onCommand(client, words),
+  });
+  const alarm = new TimerAlarm(() => turn.onAlarm());
+  const exit = (code: number): void => {
+    control.close();
+    pins.close();
+    process.exit(code);
+  };
+  const reload = (client: number): void => {
+    queueMicrotask(() => onReload(file, client, turn, pins, log, control));
+  };
+  const signer = new KeySigner(
+    {
+      onSigned: (signature) => turn.onSigned(signature),
+      onSignFailed: (detail) => turn.onSignFailed(detail),
+    },
+    settings.endpoint.key,
+  );
+  const uplink = new Tls({
+    onOpened: () => turn.onOpened(),
+    onSecured: () => turn.onSecured(),
+    onData: (chunk) => turn.onData(chunk),
+    onWritable: () => turn.onWritable(),
+    onClosed: (cause, detail) => turn.onClosed(cause, detail),
+  });
+  const probe = new HttpsProbe({ onProbed: (probed) => turn.onProbed(probed) });
+  const clock = new SystemClock();
+  const ports = { clock, uplink, signer, probe, pins, alarm, control, log, reload, exit };
+  const turn = new Turn(ports, settings, roots, new Prng(seed()), bootId());
+  const refused = await control.open(settings.agent.controlSocket);
+  if (refused !== "") fail([refused], 1);
+  onSignals(turn, exit);
+  log.write(Level.NOTICE, `azimuth ${VERSION} starts with ${file}`);
+  turn.start();
+}
+
+function onSignals(turn: Turn, exit: (code: number) => void): void {
+  let asked = 0;
+  const stop = (): void => {
+    // Asked twice, in-flight messages get no more time: they are sent again after the next start.
+    if (++asked > 1) exit(1);
+    turn.stop();
+  };
+  process.on("SIGTERM", stop);
+  process.on("SIGINT", stop);
+  process.on("SIGHUP", () => turn.onCommand(-1, ["reload"]));
+}
+
+/** A defect ends the process, with its place in the log; init brings it back. */
+function dieLoudly(log: StderrLog): void {
+  process.on("uncaughtException", (error) => {
+    log.write(Level.ERROR, `internal error: ${error.stack ?? error.message}`.replace(/\s+/g, " "));
+    process.exit(1);
+  });
+}
+
+function onReload(
+  file: string,
+  client: number,
+  turn: Turn,
+  pins: GpioPins,
+  log: StderrLog,
+  control: ControlServer,
+): void {
+  const configured = configure(file);
+  if (!("settings" in configured)) {
+    for (const problem of configured) log.write(Level.ERROR, problem);
+    log.write(Level.ERROR, "settings not applied; the agent goes on with those it had");
+    control.reply(client, false, configured.join("\n"));
+    return;
+  }
+  const { settings } = configured;
+  const outcome = outcomeOf(turn.agent.settings, settings);
+  log.setLevel(settings.agent.logLevel);
+  pins.configure(settings.lamps);
+  turn.onSettings(settings);
+  log.write(Level.NOTICE, `${outcome} (${file})`);
+  control.reply(client, true, outcome);
+}
+
+/** The control socket that the settings file names, however broken the rest of it is. */
+function socketOf(reach: Reach): string {
+  if (reach.socket !== "") return reach.socket;
+  return new Sheet(load(reach.file).entries, []).text("agent", "control-socket");
+}
+
+/** A command that the running agent carries out. */
+async function forward(reach: Reach, words: readonly string[]): Promise<void> {
+  const answer = await ask(socketOf(reach), words, ASK_MS);
+  if (!answer.ok) fail([`azimuth: ${answer.text}`], 1);
+  process.stdout.write(`${answer.text}\n`);
+}
+
+function carryOut(command: Command): void | Promise<void> {
+  switch (command.name) {
+    case "run":
+      return run(command.file);
+    case "check":
+      return check(command.file);
+    case "status":
+      return forward(command.reach, command.isJson ? ["status", "--json"] : ["status"]);
+    case "connect":
+    case "disconnect":
+    case "reload":
+      return forward(command.reach, [command.name]);
+    case "led":
+      return forward(command.reach, ["led", command.lamp, command.action]);
+    case "version":
+      process.stdout.write(`azimuth ${VERSION}\n`);
+      return;
+    case "help":
+      process.stdout.write(HELP);
+      return;
+  }
+}
+
+const command = parseArguments(process.argv.slice(2));
+if ("problem" in command) fail([`azimuth: ${command.problem}`], 2);
+await carryOut(command);

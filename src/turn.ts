@@ -1,0 +1,233 @@
+// Turn: one turn of the loop: take an input, step the machines, carry out their effects, flush
+// what they wrote in one go, arm the one timer.
+// Neighbours: ports (real or simulated) call the `on…` methods; `core/agent` decides.
+// Invariant: effects are carried out after the step that asked for them and before the next; no
+// port calls back from inside a call; bytes leave in one write a turn wherever the socket allows.
+
+import { Reader, ReadResult, Refusal, refusalText } from "./codec/reader.ts";
+import { API_VERSION } from "./codec/username.ts";
+import { Writer } from "./codec/writer.ts";
+import { Agent } from "./core/agent.ts";
+import { command } from "./core/command.ts";
+import {
+  Cause,
+  Effects,
+  type Level,
+  type Ports,
+  type Probed,
+  type SignerEvents,
+  type Target,
+  type UplinkEvents,
+  Verb,
+} from "./core/effects.ts";
+import { LinkState } from "./core/link.ts";
+import type { Settings } from "./core/settings.ts";
+import { assert } from "./kit/assert.ts";
+import type { Prng } from "./kit/prng.ts";
+import { assertLimits, OUTBOX_BYTES, PACKET_BYTES_MAX, TRANSMIT_BYTES } from "./limits.ts";
+
+/** The agent and the world, one input at a time. */
+export class Turn implements UplinkEvents, SignerEvents {
+  readonly agent: Agent;
+  private readonly effects = new Effects();
+  private readonly reader = new Reader(PACKET_BYTES_MAX);
+  private readonly writer = new Writer(TRANSMIT_BYTES, OUTBOX_BYTES);
+  private readonly target: Target;
+
+  /**
+   * @param roots PEM bundle that the hub's certificate must lead to
+   * @param boot names this run of the process in message ids
+   */
+  constructor(
+    private readonly ports: Ports,
+    settings: Settings,
+    roots: string,
+    prng: Prng,
+    boot: string,
+  ) {
+    assertLimits();
+    this.agent = new Agent(this.effects, this.writer, settings, prng, boot);
+    const { host, mqttPort } = settings.endpoint;
+    this.target = { host, port: mqttPort, roots };
+  }
+
+  start(): void {
+    this.begin();
+    this.agent.start();
+    this.settle();
+  }
+
+  /** SIGTERM or SIGINT. */
+  stop(): void {
+    this.begin();
+    this.agent.stop();
+    this.settle();
+  }
+
+  /** The armed moment has come; being early does no harm. */
+  onAlarm(): void {
+    this.begin();
+    this.agent.onDeadline();
+    this.settle();
+  }
+
+  onOpened(): void {
+    this.begin();
+    this.agent.machines.link.onOpened(this.agent.nowMs);
+    this.settle();
+  }
+
+  onSecured(): void {
+    this.begin();
+    this.agent.machines.link.onSecured(this.agent.nowMs);
+    this.settle();
+  }
+
+  onData(chunk: Uint8Array): void {
+    this.begin();
+    const { reader, agent } = this;
+    agent.machines.onReceived(chunk.length, agent.nowMs);
+    let from = 0;
+    while (from < chunk.length && agent.machines.link.isWritable) {
+      from += reader.feed(chunk, from);
+      this.read();
+    }
+    this.settle();
+  }
+
+  /** The socket takes bytes again. */
+  onWritable(): void {
+    this.begin();
+    this.settle();
+  }
+
+  onClosed(cause: Cause, detail: string): void {
+    this.begin();
+    this.agent.onClosed(cause, detail);
+    this.settle();
+  }
+
+  onSigned(signatureBase64: string): void {
+    this.begin();
+    this.agent.onSigned(signatureBase64);
+    this.settle();
+  }
+
+  onSignFailed(detail: string): void {
+    this.begin();
+    this.agent.onSignFailed(Cause.SIGN_FAILED, detail);
+    this.settle();
+  }
+
+  onProbed(probed: Probed): void {
+    this.begin();
+    this.agent.onProbed(probed);
+    this.settle();
+  }
+
+  /** Control client `client` asks for something. */
+  onCommand(client: number, words: readonly string[]): void {
+    this.begin();
+    command(this.agent, this.effects, client, words);
+    this.settle();
+  }
+
+  /** The settings file was read again and is valid. */
+  onSettings(settings: Settings): void {
+    this.begin();
+    this.agent.onSettings(settings);
+    this.settle();
+  }
+
+  private begin(): void {
+    const { clock } = this.ports;
+    assert(this.effects.count === 0, "no port calls back from inside a call");
+    this.agent.at(clock.nowMs(), clock.wallS());
+  }
+
+  /** Reads packets until the reader wants more bytes or the link is gone. */
+  private read(): void {
+    const { reader, agent } = this;
+    const { link, counters } = agent.machines;
+    while (link.isWritable) {
+      const result = reader.next();
+      if (result === ReadResult.MORE) return;
+      if (result === ReadResult.REFUSED) {
+        const { refusal } = reader;
+        agent.onRefusedPacket(refusal === Refusal.TOO_LONG, refusalText(refusal));
+      } else {
+        counters.packetsIn++;
+        agent.onPacket(reader);
+      }
+      this.drain();
+    }
+  }
+
+  private settle(): void {
+    const { agent } = this;
+    this.drain();
+    agent.afterStep();
+    this.drain();
+    this.flush();
+    this.ports.alarm.arm(agent.nextMs);
+  }
+
+  private flush(): void {
+    const { writer, agent } = this;
+    const { link } = agent.machines;
+    if (!link.isWritable) return;
+    const { uplink } = this.ports;
+    while (writer.end > writer.start) {
+      const taken = uplink.write(writer.bytes, writer.start, writer.end);
+      if (taken <= 0) return;
+      writer.consume(taken);
+      agent.machines.onSent(taken, agent.nowMs);
+      // Room again: what the window allows goes out in this turn, not with the next event.
+      agent.afterStep();
+      this.drain();
+    }
+    // MQTT-3.14.4-1: DISCONNECT is the last packet, then the connection is closed.
+    if (link.state === LinkState.CLOSING) uplink.end();
+  }
+
+  /** Carries out all effects; those of a step that one of them causes are carried out too. */
+  private drain(): void {
+    const { effects } = this;
+    for (let slot = 0; slot < effects.count; slot++) {
+      this.carryOut(effects.verbs[slot]!, effects.numbers[slot]!, effects.flags[slot]!, slot);
+    }
+    effects.count = 0;
+  }
+
+  private carryOut(verb: Verb, number: number, flag: number, slot: number): void {
+    const { ports, agent } = this;
+    const text = this.effects.texts[slot]!;
+    switch (verb) {
+      case Verb.OPEN:
+        this.reader.reset();
+        return ports.uplink.open(this.target);
+      case Verb.ABORT:
+        return ports.uplink.abort();
+      case Verb.SIGN:
+        return ports.signer.sign(text);
+      case Verb.PROBE: {
+        const { host, httpsPort, deviceId } = agent.settings.endpoint;
+        const device = encodeURIComponent(deviceId);
+        const path = `/devices/${device}/messages/devicebound/0?api-version=${API_VERSION}`;
+        return ports.probe.probe(host, httpsPort, path, text, this.target.roots);
+      }
+      case Verb.DRIVE: {
+        const fault = ports.pins.drive(number, flag === 1);
+        return agent.machines.onDriven(number, flag === 1, fault);
+      }
+      case Verb.LOG:
+        return ports.log.write(number as Level, text);
+      case Verb.REPLY:
+        return ports.control.reply(number, flag === 1, text);
+      case Verb.RELOAD:
+        return ports.reload(number);
+      case Verb.EXIT:
+        return ports.exit(number);
+    }
+  }
+}

@@ -1,0 +1,83 @@
+// Backoff, tested: bounds, doubling, floors and spread.
+// Neighbours: `src/core/backoff.ts`; who waits for what is tested with agent, twin and report.
+// Invariant: bounds hold for any seed; the spread is judged over many seeds.
+
+import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
+import { Backoff } from "../../src/core/backoff.ts";
+import { Prng } from "../../src/kit/prng.ts";
+import { BACKOFF_MS_MAX, BACKOFF_MS_MIN, REFUSED_MS_MIN } from "../../src/limits.ts";
+
+/** The n-th wait in a row (from 0) for each of many seeds. */
+function waits(n: number, capMs: number, floorMs = 0): number[] {
+  return Array.from({ length: 400 }, (_, seed) => {
+    const backoff = new Backoff(new Prng(seed));
+    for (let at = 0; at < n; at++) backoff.next(capMs, floorMs);
+    return backoff.next(capMs, floorMs);
+  });
+}
+
+describe("without a floor", () => {
+  const ceilings = [1000, 2000, 4000, 8000, 16_000, 32_000, 60_000, 60_000, 60_000];
+  ceilings.forEach((ceiling, n) => {
+    test(`wait ${n + 1} is spread over 0 .. ${ceiling} ms`, () => {
+      const all = waits(n, BACKOFF_MS_MAX);
+      expect(Math.min(...all)).toBeGreaterThanOrEqual(0);
+      expect(Math.max(...all)).toBeLessThanOrEqual(ceiling);
+      expect(Math.min(...all)).toBeLessThan(ceiling * 0.05);
+      expect(Math.max(...all)).toBeGreaterThan(ceiling * 0.95);
+      const mean = all.reduce((sum, wait) => sum + wait, 0) / all.length;
+      expect(Math.abs(mean / ceiling - 0.5)).toBeLessThan(0.06);
+    });
+  });
+
+  test("no tenth of the range is left out or crowded", () => {
+    const counts = new Array<number>(10).fill(0);
+    for (const wait of waits(6, BACKOFF_MS_MAX)) {
+      const tenth = Math.min(Math.floor(wait / 6000), 9);
+      counts[tenth]!++;
+    }
+    for (const count of counts) {
+      expect(count).toBeGreaterThan(15);
+      expect(count).toBeLessThan(75);
+    }
+  });
+});
+
+test("with the floor of a refusal the first wait is 10 .. 20 s, later ones up to the cap", () => {
+  const first = waits(0, BACKOFF_MS_MAX, REFUSED_MS_MIN);
+  expect(Math.min(...first)).toBeGreaterThanOrEqual(10_000);
+  expect(Math.max(...first)).toBeLessThanOrEqual(20_000);
+  expect(Math.max(...first) - Math.min(...first)).toBeGreaterThan(9000);
+  const later = waits(8, BACKOFF_MS_MAX, REFUSED_MS_MIN);
+  expect(Math.min(...later)).toBeGreaterThanOrEqual(10_000);
+  expect(Math.max(...later)).toBeGreaterThan(55_000);
+});
+
+test("any cap and floor, after any number of failures: whole ms within floor and ceiling", () => {
+  const cap = fc.integer({ min: 1000, max: 3_600_000 });
+  const floor = fc.constantFrom(0, 1000, REFUSED_MS_MIN);
+  fc.assert(
+    fc.property(fc.integer(), cap, floor, fc.nat(2000), (seed, capMs, floorMs, failures) => {
+      const backoff = new Backoff(new Prng(seed));
+      backoff.failures = failures;
+      const waitMs = backoff.next(capMs, floorMs);
+      const doubled = failures > 30 ? Number.POSITIVE_INFINITY : BACKOFF_MS_MIN * 2 ** failures;
+      const highMs = Math.max(Math.min(capMs, doubled), 2 * floorMs);
+      expect(Number.isInteger(waitMs)).toBe(true);
+      expect(waitMs).toBeGreaterThanOrEqual(floorMs);
+      expect(waitMs).toBeLessThanOrEqual(highMs);
+      expect(backoff.failures).toBe(failures + 1);
+    }),
+  );
+});
+
+test("a reset makes the next failure a first one", () => {
+  const backoff = new Backoff(new Prng(3));
+  for (let at = 0; at < 10; at++) backoff.next(BACKOFF_MS_MAX);
+  backoff.reset();
+  for (let at = 0; at < 50; at++) {
+    expect(backoff.next(BACKOFF_MS_MAX)).toBeLessThanOrEqual(1000);
+    backoff.reset();
+  }
+});

@@ -1,0 +1,50 @@
+// Effects, tested: each verb with what it carries, in order, and the bound.
+// Neighbours: `src/core/effects.ts`; the turn drains them and is tested for that.
+// Invariant: a verb that the list lacks fails.
+
+import { expect, test } from "bun:test";
+import { Effects, Level, Verb } from "../../src/core/effects.ts";
+import { Broken } from "../../src/kit/assert.ts";
+import { EFFECT_SLOTS } from "../../src/limits.ts";
+
+test("each verb carries its number, flag and text, in the order asked for", () => {
+  const effects = new Effects();
+  effects.open();
+  effects.abort();
+  effects.sign("text");
+  effects.probe("token");
+  effects.drive(31, true);
+  effects.drive(30, false);
+  effects.log(Level.WARNING, "line");
+  effects.reply(1_073_741_823, false, "no");
+  effects.reload(-1);
+  effects.exit(1);
+  const slots = Array.from({ length: effects.count }, (_, slot) => [
+    Verb[effects.verbs[slot]!],
+    effects.numbers[slot],
+    effects.flags[slot],
+    effects.texts[slot],
+  ]);
+  expect(slots).toEqual([
+    ["OPEN", 0, 0, ""],
+    ["ABORT", 0, 0, ""],
+    ["SIGN", 0, 0, "text"],
+    ["PROBE", 0, 0, "token"],
+    ["DRIVE", 31, 1, ""],
+    ["DRIVE", 30, 0, ""],
+    ["LOG", 4, 0, "line"],
+    ["REPLY", 1_073_741_823, 0, "no"],
+    ["RELOAD", -1, 0, ""],
+    ["EXIT", 1, 0, ""],
+  ]);
+  const named = new Set(slots.map(([verb]) => verb));
+  expect(named.size).toBe(Object.keys(Verb).length / 2);
+});
+
+test("a step that asks for more than fits is a defect, not a loss", () => {
+  const effects = new Effects();
+  for (let at = 0; at < EFFECT_SLOTS; at++) effects.open();
+  expect(() => effects.open()).toThrow(Broken);
+  effects.count = 0;
+  expect(() => effects.open()).not.toThrow();
+});

@@ -1,0 +1,158 @@
+// Schema, tested: the table is sound in itself and says what the settings' readers rely on.
+// Neighbours: `src/core/schema.ts`; `test/conf.test.ts` holds `conf/azimuth.ini` against it.
+// Invariant: the list of keys and defaults is written out here a second time, by hand.
+
+import { describe, expect, test } from "bun:test";
+import * as schema from "../../src/core/schema.ts";
+import { allowed, fault, Kind } from "../../src/core/value.ts";
+
+const DEFAULTS: Record<string, string | null> = {
+  "endpoint type": "sas",
+  "endpoint connection-string": "",
+  "endpoint connection-string-file": "",
+  "endpoint ca-file": "",
+  "endpoint mqtt-port": "8883",
+  "endpoint https-port": "443",
+  "endpoint keep-alive": "240",
+  "endpoint model-id": "",
+  "data connect.auto-on-startup": "false",
+  "data connect.retry-interval": "60",
+  "data disconnect.quiesce-timeout": "10",
+  "data in-flight-messages.max-number": "8",
+  "telemetry interval": "10",
+  "led.NAME driver": null,
+  "led.NAME target": null,
+  "led.NAME active": "high",
+  "led.NAME initial": "off",
+  "agent control-socket": "/run/azimuth/control.sock",
+  "agent log-level": "info",
+};
+
+const RANGES: Record<string, string> = {
+  "keep-alive": "10 .. 1177 seconds",
+  "connect.retry-interval": "1 .. 3600 seconds",
+  "disconnect.quiesce-timeout": "0 .. 300 seconds",
+  "in-flight-messages.max-number": "1 .. 128 messages",
+  interval: "0 .. 86400 seconds",
+  active: "high or low",
+  initial: "off or on",
+  driver: "leds, sysfs or file",
+  "log-level": "error, warning, notice, info or debug",
+};
+
+test("keys and defaults are these", () => {
+  const table = schema.KEYS.map((key) => [`${key.section} ${key.name}`, key.fallback]);
+  expect(Object.fromEntries(table)).toEqual(DEFAULTS);
+  expect(table).toHaveLength(Object.keys(DEFAULTS).length);
+});
+
+test("ranges and choices are these", () => {
+  for (const [name, words] of Object.entries(RANGES)) {
+    const key = schema.KEYS.find((each) => each.name === name)!;
+    expect(allowed(key.value)).toBe(words);
+  }
+});
+
+test("every default is allowed", () => {
+  for (const key of schema.KEYS.filter((each) => each.fallback)) {
+    expect(fault(key.value, key.fallback!)).toBe("");
+  }
+});
+
+test("a key name stands in one section only, so that a misplaced one has one home", () => {
+  const names = schema.KEYS.map((key) => key.name);
+  expect(new Set(names).size).toBe(names.length);
+});
+
+test("every meaning is one sentence on one line", () => {
+  for (const { meaning } of schema.KEYS) expect(meaning).toMatch(/^[A-Z][ -~]+[^. ]\.$/);
+});
+
+test("sections, in the order of the file", () => {
+  expect(schema.SECTIONS).toEqual(["endpoint", "data", "telemetry", "led.NAME", "agent"]);
+});
+
+test("a lamp's section has the keys of led.NAME", () => {
+  expect(schema.keysOf("led.LED1").map((key) => key.name)).toEqual([
+    "driver",
+    "target",
+    "active",
+    "initial",
+  ]);
+  expect(schema.keyOf("led.x", "driver")?.fallback).toBeNull();
+  expect(schema.keyOf("led", "driver")).toBeUndefined();
+  expect(schema.keyOf("data", "driver")).toBeUndefined();
+  expect(schema.keysOf("nothing")).toEqual([]);
+});
+
+describe("facts", () => {
+  test.each([
+    ["data", "connect.retry-interval", "Allowed: 1 .. 3600 seconds; default 60."],
+    ["endpoint", "keep-alive", "Allowed: 10 .. 1177 seconds; default 240; wants a restart."],
+    ["endpoint", "ca-file", "Allowed: an absolute path; may be left out; wants a restart."],
+    ["led.LED1", "driver", "Allowed: leds, sysfs or file; required."],
+    [
+      "agent",
+      "control-socket",
+      "Allowed: an absolute path of at most 107 bytes; default /run/azimuth/control.sock; " +
+        "wants a restart.",
+    ],
+  ])("of [%s] %s", (section, name, expected) => {
+    expect(schema.facts(schema.keyOf(section, name)!)).toBe(expected);
+  });
+});
+
+describe("model ids", () => {
+  const { value } = schema.keyOf("endpoint", "model-id")!;
+
+  test.each([
+    "dtmi:com:example:gateway;1",
+    "dtmi:a;999999999",
+    "dtmi:com:Example_2:g;2.1",
+    `dtmi:${"a".repeat(121)};1`,
+  ])("%p is one", (text) => {
+    expect(fault(value, text)).toBe("");
+  });
+
+  test.each([
+    "dtmi:com:example:gateway",
+    "dtmi:com:example:gateway;0",
+    "dtmi:com:1x;1",
+    "dtmi:com:x_;1",
+    "dtmi:;1",
+    "urn:com:x;1",
+    "dtmi:com:x;1&a=b",
+    `dtmi:${"a".repeat(122)};1`,
+  ])("%p is none", (text) => {
+    expect(fault(value, text)).not.toBe("");
+  });
+});
+
+describe("targets", () => {
+  test.each([
+    ["leds", "led1"],
+    ["leds", "board:green:usr0"],
+    ["sysfs", "0"],
+    ["sysfs", "504"],
+    ["file", "/run/azimuth/LED1"],
+  ] as const)("driver %s takes %p", (driver, text) => {
+    expect(fault(schema.TARGETS[driver], text)).toBe("");
+  });
+
+  test.each([
+    ["leds", "../../etc/passwd"],
+    ["leds", ".."],
+    ["leds", "a b"],
+    ["sysfs", "gpio17"],
+    ["sysfs", "-1"],
+    ["sysfs", "65536"],
+    ["file", "LED1"],
+  ] as const)("driver %s refuses %p", (driver, text) => {
+    expect(fault(schema.TARGETS[driver], text)).not.toBe("");
+  });
+});
+
+test("reserved names are names that would pass otherwise", () => {
+  for (const name of schema.LAMP_NAMES_RESERVED) expect(fault(schema.LAMP_NAME, name)).toBe("");
+  expect(schema.LAMP_NAME.kind).toBe(Kind.TEXT);
+});

@@ -1,0 +1,23 @@
+// Tests of what a reload says: what applies at once and what waits.
+// Neighbours: `rig.ts` makes valid settings; `main.test.ts` sees the same at the control socket.
+// Invariant: a change that waits is always named.
+
+import { expect, test } from "bun:test";
+import { outcomeOf } from "../../src/core/settings.ts";
+import { lamp, settings } from "../rig.ts";
+
+test("what changes at once is just applied", () => {
+  const after = settings({ telemetry: { intervalS: 7 }, lamps: [lamp("LED2")] });
+  expect(outcomeOf(settings({}), after)).toBe("settings applied");
+});
+
+test("what waits is named", () => {
+  const key = settings({ endpoint: { key: "AAAA" } });
+  expect(outcomeOf(settings({}), key)).toBe(
+    "settings applied, but [endpoint] must wait for a restart",
+  );
+  const both = settings({ endpoint: { mqttPort: 1 }, agent: { controlSocket: "/x" } });
+  expect(outcomeOf(settings({}), both)).toBe(
+    "settings applied, but [endpoint] and [agent] control-socket must wait for a restart",
+  );
+});

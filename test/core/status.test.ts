@@ -1,0 +1,158 @@
+// Status, tested: the JSON that scripts read and the text that people read, in several states.
+// Neighbours: `src/core/status.ts`; `command` answers with it.
+// Invariant: key names are written out here, for scripts outside rely on them.
+
+import { describe, expect, test } from "bun:test";
+import { AgentState } from "../../src/core/agent.ts";
+import { Cause } from "../../src/core/effects.ts";
+import { statusOf, statusText } from "../../src/core/status.ts";
+import { VERSION } from "../../src/kit/version.ts";
+import { KEY, lamp, Rig, SIGNATURE, settings } from "../rig.ts";
+
+test("waiting after a loss: all of it", () => {
+  const rig = new Rig(settings({ lamps: [lamp("LED1"), lamp("LED2", true)] }));
+  rig.online({ LED1: true }, 7);
+  rig.turn.onCommand(1, ["led", "LED2", "off"]);
+  rig.accept("a", "b");
+  rig.pass(25_000);
+  const { stray, packetsIn, bytesIn, bytesOut, ...counters } = statusOf(rig.turn.agent).counters;
+  expect({ ...statusOf(rig.turn.agent), counters }).toEqual({
+    version: VERSION,
+    state: "waiting",
+    since: "2023-11-14T22:13:45Z",
+    connected: false,
+    link: "down",
+    uptimeS: 25,
+    endpoint: {
+      type: "sas",
+      hubName: "hub.example",
+      host: "hub.example",
+      port: 8883,
+      deviceId: "dev1",
+      tokenExpires: "2023-11-14T23:13:20Z",
+    },
+    autoOnStartup: true,
+    nextAttemptMs: expect.any(Number),
+    lastDiagnosis: {
+      text: "no answer to a ping: the link is dead or the hub overloaded",
+      at: "2023-11-14T22:13:45Z",
+    },
+    queue: {
+      waiting: 2,
+      inFlight: 0,
+      accepted: 2,
+      acknowledged: 0,
+      refused: 0,
+      redelivered: 0,
+    },
+    counters: {
+      attempts: 1,
+      connects: 1,
+      desired: 1,
+      desiredStale: 0,
+      desiredGaps: 0,
+      unhandled: 0,
+      tokens: 1,
+    },
+    twin: { state: "off", desiredVersion: 7 },
+    leds: [
+      { name: "LED1", on: true, mode: "auto", desired: true, fault: null },
+      { name: "LED2", on: false, mode: "off", desired: null, fault: null },
+    ],
+  });
+  expect([stray, packetsIn, bytesIn, bytesOut].every(Number.isInteger)).toBe(true);
+});
+
+test("before anything happened, unknown things are null", () => {
+  const rig = new Rig(settings({ data: { autoOnStartup: false } }));
+  rig.turn.start();
+  const status = statusOf(rig.turn.agent);
+  expect(status.endpoint.tokenExpires).toBeNull();
+  expect(status.lastDiagnosis).toBeNull();
+  expect(status.nextAttemptMs).toBeNull();
+  expect(status.twin).toEqual({ state: "off", desiredVersion: null });
+  expect(status.state).toBe("idle");
+  expect(status.autoOnStartup).toBe(false);
+});
+
+test("each state has its name", () => {
+  const names: string[] = [];
+  const rig = new Rig();
+  const look = () => names.push(statusOf(rig.turn.agent).state);
+  rig.turn.start();
+  look();
+  rig.turn.onSigned(SIGNATURE);
+  look();
+  rig.reconnect();
+  look();
+  rig.turn.onCommand(1, ["disconnect"]);
+  look();
+  rig.turn.onCommand(1, ["connect"]);
+  look();
+  rig.turn.onCommand(1, ["disconnect"]);
+  rig.close();
+  look();
+  rig.turn.onCommand(1, ["connect"]);
+  rig.close(Cause.REFUSED);
+  look();
+  rig.redial();
+  rig.reconnect();
+  rig.turn.stop();
+  look();
+  rig.close();
+  look();
+  expect(names).toEqual([
+    "signing",
+    "linking",
+    "online",
+    "holding",
+    "renewing",
+    "held",
+    "waiting",
+    "stopping",
+    "stopped",
+  ]);
+  expect(names).toHaveLength(Object.keys(AgentState).length / 2 - 1);
+});
+
+describe("as text", () => {
+  test("one fact a line, the last failure at the end", () => {
+    const rig = new Rig();
+    rig.online({ LED1: true }, 7);
+    rig.pinFault = "LED1: gone";
+    rig.push({ LED1: false }, 8);
+    rig.pass(5000);
+    rig.close(Cause.UNREACHABLE, "EHOSTUNREACH");
+    const waitMs = rig.turn.agent.deadlineMs - rig.nowMs;
+    expect(statusText(rig.turn.agent).split("\n")).toEqual([
+      `azimuth ${VERSION}, up 5 s`,
+      `state      waiting since 2023-11-14T22:13:25Z, next attempt in ${waitMs} ms`,
+      "endpoint   dev1 at hub.example:8883 (sas)",
+      "queue      0 waiting, 0 in flight, 0 acknowledged, 0 refused",
+      "twin       off, desired version 8",
+      "led        LED1 on (auto)  LED1: gone",
+      "diagnosis  2023-11-14T22:13:25Z no route to hub.example:8883; " +
+        "check cable, address and gateway (EHOSTUNREACH)",
+    ]);
+  });
+
+  test("nothing unknown is invented", () => {
+    const rig = new Rig(settings({ lamps: [], data: { autoOnStartup: false } }));
+    rig.turn.start();
+    const text = statusText(rig.turn.agent);
+    expect(text).toContain("desired version unknown");
+    expect(text).not.toContain("diagnosis");
+    expect(text).not.toContain("led ");
+    expect(text).not.toContain("next attempt");
+  });
+});
+
+test("neither form holds the key, the signature or the token", () => {
+  const rig = new Rig();
+  rig.online();
+  for (const text of [JSON.stringify(statusOf(rig.turn.agent)), statusText(rig.turn.agent)]) {
+    for (const secret of [KEY, SIGNATURE, "SharedAccessSignature", "sig="]) {
+      expect(text).not.toContain(secret);
+    }
+  }
+});

@@ -1,0 +1,141 @@
+// Verdict, tested: what is kept of failures, and when a twin brother is suspected.
+// Neighbours: `src/core/verdict.ts`; the words themselves are tested in `diagnosis`.
+// Invariant: facts go in, the kept line comes out; nothing else is looked at.
+
+import { describe, expect, test } from "bun:test";
+import type { Ending } from "../../src/core/diagnosis.ts";
+import { Cause } from "../../src/core/effects.ts";
+import { LinkState } from "../../src/core/link.ts";
+import { Verdict } from "../../src/core/verdict.ts";
+import { Rig, settings } from "../rig.ts";
+
+const NO_TOKEN = Number.NaN;
+
+function verdict(): Verdict {
+  return new Verdict(settings({}).endpoint);
+}
+
+/** A connection that the hub closed after `upMs`. */
+function closed(upMs: number, parts: Partial<Ending> = {}): Ending {
+  const cause = Cause.CLOSED_BY_PEER;
+  return { cause, detail: "", step: LinkState.UP, upMs, unanswered: "", ...parts };
+}
+
+function isTakenOver({ text }: Verdict): boolean {
+  return text.includes("times in a row: taken over");
+}
+
+describe("taken over by another connection", () => {
+  test("is said from the second short connection on", () => {
+    const one = verdict();
+    one.onFailure(closed(3000), NO_TOKEN, 1);
+    expect(isTakenOver(one)).toBe(false);
+    one.onFailure(closed(59_999, { cause: Cause.TCP_RESET }), NO_TOKEN, 2);
+    expect(one.text).toContain("2 times in a row");
+    one.onFailure(closed(1), NO_TOKEN, 3);
+    expect(one.text).toContain("3 times in a row");
+  });
+
+  test("attempts that fail between two short connections change nothing", () => {
+    const one = verdict();
+    one.onFailure(closed(3000), NO_TOKEN, 1);
+    one.onFailure(closed(0, { cause: Cause.REFUSED, step: LinkState.DIALING }), NO_TOKEN, 2);
+    one.onFailure(closed(3000), NO_TOKEN, 3);
+    expect(isTakenOver(one)).toBe(true);
+  });
+
+  const innocent: readonly (readonly [string, Ending])[] = [
+    ["a connection of a minute", closed(60_000)],
+    ["a close right after a publish", closed(3000, { unanswered: "publish to x" })],
+    ["an end of another kind", closed(3000, { cause: Cause.PINGRESP_TIMEOUT })],
+  ];
+  for (const [what, ending] of innocent) {
+    test(`${what} begins the count anew`, () => {
+      const one = verdict();
+      one.onFailure(closed(3000), NO_TOKEN, 1);
+      one.onFailure(ending, NO_TOKEN, 2);
+      one.onFailure(closed(3000), NO_TOKEN, 3);
+      expect(isTakenOver(one)).toBe(false);
+    });
+  }
+
+  test("a close before CONNACK is no short connection", () => {
+    const one = verdict();
+    for (let at = 0; at < 4; at++) {
+      one.onFailure(closed(0, { step: LinkState.GREETING }), NO_TOKEN, at);
+    }
+    expect(one.text).toContain("right after CONNECT");
+  });
+
+  test("on a rig: the second time the hub throws us out", () => {
+    const rig = new Rig();
+    rig.online();
+    for (const told of [false, true]) {
+      rig.answerReport();
+      rig.pass(20_000);
+      rig.close();
+      expect(isTakenOver(rig.turn.agent.machines.verdict)).toBe(told);
+      rig.redial();
+      rig.reconnect();
+    }
+  });
+});
+
+test("a refusal is one until we are connected", () => {
+  const one = verdict();
+  for (const cause of [Cause.CONNACK_CREDENTIALS, Cause.CONNACK_NOT_AUTHORISED]) {
+    one.onFailure(closed(0, { cause, step: LinkState.GREETING }), NO_TOKEN, 5);
+    expect(one.isRefusal).toBe(true);
+  }
+  one.onUp();
+  expect(one.isRefusal).toBe(false);
+  expect(one.text).toStartWith("refused by the hub");
+  one.onFailure(closed(0, { cause: Cause.CONNACK_UNAVAILABLE }), NO_TOKEN, 6);
+  expect(one.isRefusal).toBe(false);
+});
+
+test("the time of the finding is kept, and that of the explanation replaces it", () => {
+  const one = verdict();
+  const cause = Cause.CONNACK_NOT_AUTHORISED;
+  one.onFailure(closed(0, { cause, step: LinkState.GREETING }), NO_TOKEN, 500);
+  expect(one.atS).toBe(500);
+  one.onProbed({ dateS: 9000, status: 404, errorCode: "" }, 9000, 502);
+  expect(one.atS).toBe(502);
+  expect(one.text).toContain("unknown at hub.example");
+});
+
+test("nothing has gone wrong before something has", () => {
+  const { cause, text, isRefusal } = verdict();
+  expect({ cause, text, isRefusal }).toEqual({ cause: Cause.NONE, text: "", isRefusal: false });
+});
+
+test("the token's end is told from other ends, also when its renewal had failed", () => {
+  for (const fails of [false, true]) {
+    const rig = new Rig(settings({ endpoint: { keepAliveS: 1177 } }));
+    rig.online();
+    rig.answerReport();
+    rig.take();
+    // The hub's grace: 65 min after the token was made, while nobody signs a new one.
+    const untilMs = rig.nowMs + 65 * 60_000;
+    while (rig.nowMs < untilMs) {
+      rig.pass(10_000);
+      if (rig.sent().some((one) => one.type === 12)) rig.turn.onData(Uint8Array.of(0xd0, 0));
+      const isAsked = rig.take().some((call) => call.startsWith("sign "));
+      if (fails && isAsked) rig.turn.onSignFailed("the key is locked");
+    }
+    rig.close();
+    expect(rig.turn.agent.machines.verdict.text).toBe(
+      "closed by the hub after 1 h 5 min: token expired 5 min ago",
+    );
+  }
+});
+
+test("a calendar that jumps does not make a token look expired", () => {
+  const rig = new Rig();
+  rig.online();
+  rig.answerReport();
+  rig.pass(10_000);
+  rig.wallS += 86_400 * 365;
+  rig.close();
+  expect(rig.turn.agent.machines.verdict.text).toContain("without a reason");
+});

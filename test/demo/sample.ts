@@ -1,0 +1,118 @@
+// Sample: facts made by hand, for tests of what judges and draws them.
+// Neighbours: the tests of `story`, `teller` and `screen`.
+// Invariant: a quiet gateway, online and with nothing amiss, unless a test says otherwise.
+
+import type { Status } from "../../src/core/status.ts";
+import type { HubEvent } from "../azure/model/events.ts";
+import type { Facts } from "./facts.ts";
+import { Light } from "./lamp.ts";
+import { Ledger } from "./ledger.ts";
+
+export const DEVICE = "gateway-1";
+const AT = "2026-01-01T10:00:00.000Z";
+
+/** An agent's status. */
+export function status(
+  parts: Partial<Status> = {},
+  queue: { readonly [key: string]: number } = {},
+): Status {
+  return {
+    version: "0.1.0",
+    state: "online",
+    since: "2026-01-01T10:00:00Z",
+    connected: true,
+    link: "up",
+    uptimeS: 5,
+    endpoint: {
+      type: "sas",
+      hubName: "localhost",
+      host: "localhost",
+      port: 40001,
+      deviceId: DEVICE,
+      tokenExpires: "2026-01-01T11:00:00Z",
+    },
+    autoOnStartup: true,
+    nextAttemptMs: null,
+    lastDiagnosis: null,
+    counters: {},
+    twin: { state: "ready", desiredVersion: 1 },
+    leds: [],
+    ...parts,
+    queue: { waiting: 0, inFlight: 0, accepted: 0, acknowledged: 0, ...queue },
+  };
+}
+
+/** A hub that saw the device connect and then these messages, by their numbers. */
+export function ledger(...sequences: number[]): Ledger {
+  const made = new Ledger(DEVICE);
+  made.enter(connected());
+  for (const sequence of sequences) made.enter(message(sequence));
+  return made;
+}
+
+/** The hub lets the device in. */
+export function connected(): HubEvent {
+  return {
+    type: "connect",
+    at: AT,
+    deviceId: DEVICE,
+    remote: "127.0.0.1",
+    sessionPresent: false,
+    clean: false,
+    keepAlive: 240,
+    apiVersion: "",
+    clientType: "",
+    modelId: "",
+  };
+}
+
+/** The hub loses the device. */
+export function closed(deviceId = DEVICE): HubEvent {
+  return {
+    type: "close",
+    at: AT,
+    deviceId,
+    remote: "127.0.0.1",
+    by: "device",
+    code: 404104,
+    codeName: "DeviceConnectionClosedRemotely",
+    reason: "",
+  };
+}
+
+/** The hub takes message `sequence`, made at 10:00:00 and taken `lateS` later (below 60). */
+export function message(sequence: number, lateS = 0, isLit = false): HubEvent {
+  const body = { sequence, time: "2026-01-01T10:00:00Z", uptimeS: 2 * sequence, LED1: isLit };
+  return {
+    type: "telemetry",
+    at: `2026-01-01T10:00:${String(lateS).padStart(2, "0")}.000Z`,
+    deviceId: DEVICE,
+    topic: "",
+    properties: { app: {}, system: { messageId: `0badcafe.${sequence}` } },
+    payload: JSON.stringify(body),
+    encoding: "utf8",
+    bytes: 0,
+    qos: 1,
+    dup: false,
+    retain: false,
+    packetId: sequence,
+  };
+}
+
+/** Facts of that gateway. */
+export function facts(parts: Partial<Facts> = {}): Facts {
+  return {
+    deviceId: DEVICE,
+    hubPort: 40000,
+    isEnabled: true,
+    ledger: ledger(),
+    twin: undefined,
+    agent: status(),
+    lamp: Light.DARK,
+    isPlugged: true,
+    tlsCount: 1,
+    otherCount: 0,
+    death: "",
+    ...parts,
+  };
+}

@@ -1,0 +1,132 @@
+// A witness to the uplink port and the peers it is tested against.
+// Neighbours: tls.test.ts and reconnect.test.ts; node:tls and node:net play the peers.
+// Invariant: an event that comes from inside a call into the port goes on record as such, so
+// that no expectation of a test matches it.
+
+import { createServer as createPlainServer, type Server, type Socket } from "node:net";
+import { createServer, type TLSSocket, type TlsOptions } from "node:tls";
+import { Cause, type UplinkEvents } from "../../src/core/effects.ts";
+import { Tls } from "../../src/port/tls.ts";
+
+const servers: Server[] = [];
+
+/** The port under test with its events on record. */
+export class Witness implements UplinkEvents {
+  readonly heard: string[] = [];
+  readonly data: Uint8Array[] = [];
+  cause = Cause.NONE;
+  detail = "";
+  onEvent: (name: string) => void = () => {};
+  private isInside = false;
+  private readonly waiting = new Set<() => void>();
+  private readonly tls = new Tls(this);
+
+  open(port: number, roots: string, host = "localhost"): void {
+    const target = { host, port, roots };
+    this.call(() => this.tls.open(target));
+  }
+
+  write(bytes: Uint8Array, start = 0, end = bytes.length): number {
+    return this.call(() => this.tls.write(bytes, start, end));
+  }
+
+  end(): void {
+    this.call(() => this.tls.end());
+  }
+
+  abort(): void {
+    this.call(() => this.tls.abort());
+  }
+
+  /** Resolves when `name` is on record at position `from` or later. */
+  async until(name: string, from = 0): Promise<void> {
+    while (!this.heard.includes(name, from)) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.waiting.add(resolve);
+      await promise;
+    }
+  }
+
+  onOpened(): void {
+    this.note("opened");
+  }
+
+  onSecured(): void {
+    this.note("secured");
+  }
+
+  onData(chunk: Uint8Array): void {
+    this.data.push(chunk);
+    this.note("data");
+  }
+
+  onWritable(): void {
+    this.note("writable");
+  }
+
+  onClosed(cause: Cause, detail: string): void {
+    this.cause = cause;
+    this.detail = detail;
+    this.note("closed");
+  }
+
+  text(): string {
+    return Buffer.concat(this.data).toString();
+  }
+
+  /** The events in order, without the writable ones, which may come at any time. */
+  story(): string {
+    return this.heard.filter((name) => name !== "writable").join(" ");
+  }
+
+  private call<T>(step: () => T): T {
+    this.isInside = true;
+    const result = step();
+    this.isInside = false;
+    return result;
+  }
+
+  private note(name: string): void {
+    this.heard.push(this.isInside ? `${name} from inside a call` : name);
+    for (const resolve of this.waiting) resolve();
+    this.waiting.clear();
+    this.onEvent(name);
+  }
+}
+
+/** Listens on a free port of the loopback until `closeServers`. */
+export async function listening(server: Server): Promise<number> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  server.listen(0, "127.0.0.1", resolve);
+  await promise;
+  servers.push(server);
+  return (server.address() as { port: number }).port;
+}
+
+/** A TLS server, half-open sockets allowed. */
+export function secure(
+  onSocket: (socket: TLSSocket) => void,
+  options: TlsOptions,
+): Promise<number> {
+  const server = createServer({ allowHalfOpen: true, ...options }, (socket) => {
+    socket.on("error", () => {});
+    onSocket(socket);
+  });
+  server.on("tlsClientError", () => {});
+  return listening(server);
+}
+
+/** A TCP server that speaks no TLS of its own. */
+export function plain(onSocket: (socket: Socket) => void): Promise<number> {
+  return listening(
+    createPlainServer((socket) => {
+      socket.on("error", () => {});
+      onSocket(socket);
+    }),
+  );
+}
+
+/** Closes every server that was started. */
+export function closeServers(): void {
+  for (const server of servers.splice(0)) server.close();
+}

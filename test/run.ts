@@ -1,0 +1,71 @@
+// Run: everything a reviewer would want to see pass, one line a step, and the sum at the end.
+// Neighbours: `make test` calls it without words, `make check` with --quick; `test/run/step.ts`
+// lists the steps, and names of steps given as words run only those.
+// Invariant: the last line is `N passed, N failed`; exit 0 only when nothing failed.
+
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { type Outcome, Runner } from "./run/runner.ts";
+import { type Step, stepsOf } from "./run/step.ts";
+
+const NAME_COLUMNS = 12;
+const COUNT_COLUMNS = 28;
+
+const root = resolve(import.meta.dir, "..");
+
+/** Steps that the words ask for, or one line that says what is wrong with them. */
+function chosen(words: readonly string[]): readonly Step[] | string {
+  const all = stepsOf(root);
+  const isQuick = words.includes("--quick");
+  const names = words.filter((word) => word !== "--quick");
+  const unknown = names.find((name) => !all.some((step) => step.name === name));
+  if (unknown !== undefined) {
+    return `no step ${unknown}; allowed: ${all.map((step) => step.name).join(", ")}`;
+  }
+  return all.filter(
+    (step) => (step.isQuick || !isQuick) && (names.length === 0 || names.includes(step.name)),
+  );
+}
+
+function print(step: Step, outcome: Outcome): void {
+  const counts =
+    outcome.failed === 0
+      ? `${outcome.passed} passed`
+      : `${outcome.passed} passed, ${outcome.failed} FAILED`;
+  const time = `${outcome.seconds.toFixed(1)} s`.padStart(8);
+  console.log(`${step.name.padEnd(NAME_COLUMNS)}${counts.padEnd(COUNT_COLUMNS)}${time}`);
+  if (outcome.failed === 0) return;
+  for (const line of outcome.output.trimEnd().split("\n")) console.log(`  | ${line}`);
+  if (outcome.problem !== "") console.log(`  ${step.name}: ${outcome.problem}`);
+}
+
+async function main(words: readonly string[]): Promise<number> {
+  const steps = chosen(words);
+  if (typeof steps === "string") {
+    console.error(steps);
+    return 2;
+  }
+  const temporary = mkdtempSync(join(tmpdir(), "azimuth-"));
+  const runner = new Runner({ root, reports: join(root, "build/test"), temporary });
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    process.on(signal, () => {
+      runner.stop();
+      rmSync(temporary, { recursive: true, force: true });
+      process.exit(1);
+    });
+  }
+  let passed = 0;
+  let failed = 0;
+  for (const step of steps) {
+    const outcome = await runner.run(step);
+    print(step, outcome);
+    passed += outcome.passed;
+    failed += outcome.failed;
+  }
+  rmSync(temporary, { recursive: true, force: true });
+  console.log(`${passed} passed, ${failed} failed`);
+  return failed === 0 ? 0 : 1;
+}
+
+process.exit(await main(process.argv.slice(2)));

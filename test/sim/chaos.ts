@@ -1,0 +1,160 @@
+// Chaos: what goes wrong, when, and for how long; drawn from the run's seed.
+// Neighbours: `fleet` starts one for each gateway and one for the hub.
+// Invariant: every trouble ends by itself, and none begins after `calm`.
+
+import type { Prng } from "../../src/kit/prng.ts";
+import type { Hub } from "../azure/model/hub.ts";
+import type { Clockwork } from "./clockwork.ts";
+import type { Gateway } from "./gateway.ts";
+import type { Ledger } from "./ledger.ts";
+import { Network } from "./uplink.ts";
+
+const MINUTE = 60_000;
+const HOUR = 60 * MINUTE;
+
+/** Mean time between two troubles of a kind, in ms, for one gateway. */
+const TROUBLES: readonly (readonly [kind: string, meanMs: number])[] = [
+  ["cut", HOUR],
+  ["half-open", 3 * HOUR],
+  ["network-down", 4 * HOUR],
+  ["network-silent", 5 * HOUR],
+  ["desired", 20 * MINUTE],
+  ["clock-jump", 12 * HOUR],
+  ["operator", 10 * HOUR],
+  ["refuse", 10 * HOUR],
+  ["no-puback", 3 * HOUR],
+  ["delay-puback", 2 * HOUR],
+  ["slow-connack", 6 * HOUR],
+  ["no-suback", 8 * HOUR],
+  ["lose-twin-answer", 4 * HOUR],
+  ["throttle", 6 * HOUR],
+  ["no-pingresp", 6 * HOUR],
+  ["drop", 4 * HOUR],
+  ["disable", 24 * HOUR],
+];
+
+/** Troubles of one run. */
+export class Chaos {
+  private isCalm = false;
+  /** What each device's desired LED1 was last set to; null: removed. */
+  readonly wanted = new Map<string, unknown>();
+
+  constructor(
+    private readonly hub: Hub,
+    private readonly clockwork: Clockwork,
+    private readonly prng: Prng,
+    private readonly ledger: Ledger,
+  ) {}
+
+  start(gateways: readonly Gateway[]): void {
+    for (const gateway of gateways) {
+      for (const [kind, meanMs] of TROUBLES) this.plan(kind, meanMs, gateway);
+    }
+    this.planRestart(gateways);
+  }
+
+  /** From now on nothing new goes wrong and what is wrong ends. */
+  calm(gateways: readonly Gateway[]): void {
+    this.isCalm = true;
+    this.hub.faults.clear();
+    for (const gateway of gateways) {
+      gateway.uplink.network = Network.UP;
+      this.hub.updateDevice(gateway.name, { status: "enabled" });
+      gateway.turn.onCommand(0, ["connect"]);
+    }
+  }
+
+  private plan(kind: string, meanMs: number, gateway: Gateway): void {
+    const waitMs = -Math.log(1 - this.prng.unit()) * meanMs;
+    this.clockwork.after(waitMs, () => {
+      if (this.isCalm) return;
+      this.ledger.onFault(kind);
+      this.strike(kind, gateway);
+      this.plan(kind, meanMs, gateway);
+    });
+  }
+
+  /** Every half a day or so the hub drops everybody, as an upgrade does. */
+  private planRestart(gateways: readonly Gateway[]): void {
+    this.clockwork.after(this.prng.between(6, 18) * HOUR, () => {
+      if (this.isCalm) return;
+      this.ledger.onFault("hub-restart");
+      this.hub.faults.add({ kind: "upgrade", durationS: this.prng.between(1, 60) });
+      this.planRestart(gateways);
+    });
+  }
+
+  private strike(kind: string, gateway: Gateway): void {
+    switch (kind) {
+      case "cut":
+        return gateway.uplink.cut();
+      case "half-open":
+        return gateway.uplink.deaden();
+      case "network-down":
+      case "network-silent":
+        return this.breakNetwork(kind === "network-down", gateway);
+      case "desired":
+        return this.desire(gateway);
+      case "clock-jump":
+        return this.jump(gateway);
+      case "operator":
+        gateway.turn.onCommand(0, ["disconnect"]);
+        return this.later(30, () => gateway.turn.onCommand(0, ["connect"]));
+      case "disable":
+        this.hub.updateDevice(gateway.name, { status: "disabled" });
+        return this.later(20, () => this.hub.updateDevice(gateway.name, { status: "enabled" }));
+      default:
+        return this.sabotage(kind, gateway);
+    }
+  }
+
+  private breakNetwork(isLoud: boolean, gateway: Gateway): void {
+    const { uplink } = gateway;
+    if (isLoud) uplink.cut();
+    else uplink.deaden();
+    uplink.network = isLoud ? Network.DOWN : Network.SILENT;
+    this.later(isLoud ? 30 : 15, () => {
+      uplink.network = Network.UP;
+    });
+  }
+
+  private desire(gateway: Gateway): void {
+    const values = [true, false, true, false, "on", 1, null];
+    const value = values[this.prng.below(values.length)];
+    this.wanted.set(gateway.name, value);
+    this.hub.patchTwin(gateway.name, { properties: { desired: { LED1: value } } });
+  }
+
+  private jump(gateway: Gateway): void {
+    gateway.skewS = this.prng.chance(0.5) ? 0 : this.prng.between(-400_000, 400_000);
+  }
+
+  private sabotage(kind: string, gateway: Gateway): void {
+    const { prng } = this;
+    const fault: Record<string, unknown> = { kind, device: gateway.name };
+    if (kind === "refuse") {
+      fault.code = prng.chance(0.7) ? 5 : 3;
+      fault.durationS = prng.between(1, 300);
+      gateway.uplink.cut();
+    } else if (kind === "delay-puback" || kind === "slow-connack") {
+      fault.ms = prng.between(100, 40_000);
+      fault.count = prng.between(1, 20);
+    } else if (kind === "drop") {
+      fault.after = prng.between(1, 20);
+      fault.count = prng.between(1, 3);
+    } else {
+      fault.count = prng.between(1, 6);
+    }
+    // A fault that nothing triggers any more would wait for the calm; let it end.
+    fault.durationS ??= 1800;
+    this.hub.faults.add(fault);
+  }
+
+  /** Within `minutes`, soon being likelier than late. */
+  private later(minutes: number, run: () => void): void {
+    const share = this.prng.unit() * this.prng.unit();
+    this.clockwork.after(1000 + share * minutes * MINUTE, () => {
+      if (!this.isCalm) run();
+    });
+  }
+}

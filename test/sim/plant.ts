@@ -1,0 +1,40 @@
+// Plant: bugs put into the production machines on purpose, to show that the simulator finds them.
+// Neighbours: `fleet.test.ts` runs each; nothing else may use this.
+// Invariant: a plant is taken out again whatever happens in between.
+
+import { Writer } from "../../src/codec/writer.ts";
+import { Outbox } from "../../src/core/outbox.ts";
+import { Session } from "../../src/core/session.ts";
+
+/** A bug by name. */
+export type Bug = "no-dup" | "forget-in-flight" | "window-off-by-one";
+
+/** Runs `body` with the bug in place. */
+export function withBug<T>(bug: Bug, body: () => T): T {
+  const { publish } = Writer.prototype;
+  const { rewind } = Outbox.prototype;
+  const { pump } = Session.prototype;
+  try {
+    if (bug === "no-dup") {
+      Writer.prototype.publish = function (a, b, c, d, e, f, qos, _dup, retain, identifier) {
+        return publish.call(this, a, b, c, d, e, f, qos, false, retain, identifier);
+      };
+    } else if (bug === "forget-in-flight") {
+      Outbox.prototype.rewind = function () {
+        for (let identifier = 1; this.inFlight > 0; identifier++) this.release(identifier);
+        rewind.call(this);
+      };
+    } else {
+      Session.prototype.pump = function (nowMs) {
+        this.window++;
+        pump.call(this, nowMs);
+        this.window--;
+      };
+    }
+    return body();
+  } finally {
+    Writer.prototype.publish = publish;
+    Outbox.prototype.rewind = rewind;
+    Session.prototype.pump = pump;
+  }
+}
