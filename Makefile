@@ -23,7 +23,7 @@ DEBIAN_PACKAGES := ca-certificates openssl procps
 NATIVE_PACKAGES := gcc libc6-dev libtss2-dev
 TEST_PACKAGES := $(NATIVE_PACKAGES) swtpm
 BENCH_PACKAGES := $(TEST_PACKAGES) libssl-dev libmosquitto-dev tpm2-tools
-CONFORMANCE_PACKAGES := mosquitto-clients
+CONFORMANCE_PACKAGES := mosquitto-clients python3-paho-mqtt
 
 BUN_VERSION := $(shell sed -n 's/^ *"bun": "\([^"]*\)".*/\1/p' package.json | head -n 1)
 ARCH := $(patsubst x86_64,x64,$(shell uname -m))
@@ -109,10 +109,11 @@ native-check: bootstrap ## the C library under the address and undefined-behavio
 	@$(BUN) test ./test/native/
 
 .PHONY: conformance
-conformance: bootstrap ## official Azure SDKs and other clients against local Azure
+conformance: bootstrap ## other people's clients against local Azure and the agent; TEXT= filters
 	@$(call packages,$(CONFORMANCE_PACKAGES))
 	@$(call locked,test/conformance)
-	@$(BUN) test/conformance/main.ts
+	@$(BUN) node_modules/typescript/bin/tsc -p test/conformance
+	@$(BUN) test/conformance/main.ts $(if $(TEXT),"$(TEXT)")
 
 .PHONY: bench
 bench: bootstrap ## measure against the peers, all in one run

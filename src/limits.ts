@@ -15,8 +15,11 @@ export const TRANSMIT_RESERVE_BYTES = 64 * 1024;
 export const OUTBOX_BYTES = 4 * 1024 * 1024;
 /** Messages held until the hub has acknowledged them; a power of two. */
 export const OUTBOX_MESSAGES = 16 * 1024;
-/** Largest message to the hub: topic and body (azure-docs, iot-hub-devguide-messages-construct). */
-export const MESSAGE_BYTES_MAX = 256 * 1024;
+/**
+ * Largest message to the hub, topic and body: the hub takes 256 KB of PUBLISH, in which the
+ * topic's length and the identifier take 4 bytes (azure-docs, iot-hub-devguide-messages-construct).
+ */
+export const MESSAGE_BYTES_MAX = 256 * 1024 - 4;
 /** Window of unacknowledged QoS 1 messages: default and range. */
 export const IN_FLIGHT_DEFAULT = 8;
 export const IN_FLIGHT_MAX = 128;
