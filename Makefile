@@ -95,8 +95,9 @@ test: bootstrap ## all of it: the above, simulation and fuzzing; ends with N pas
 	@$(BUN) test/run.ts $(ONLY)
 
 .PHONY: sim
-sim: bootstrap ## the simulator alone; SEED= replays a run, HOURS= device-hours
-	@$(BUN) test/sim/main.ts $(if $(SEED),--seed $(SEED)) $(if $(HOURS),--hours $(HOURS))
+sim: bootstrap ## the simulator alone; SEED= replays a run, HOURS= device-hours, DEVICES=
+	@$(BUN) test/sim/main.ts $(if $(SEED),--seed $(SEED)) $(if $(HOURS),--hours $(HOURS)) \
+	  $(if $(DEVICES),--devices $(DEVICES))
 
 .PHONY: fuzz
 fuzz: bootstrap ## mutated input to the readers of packets and of the TPM; COUNT=, SEED= replays
@@ -178,6 +179,17 @@ install: build/azimuth ## executable, settings, init script, unit, udev rules; D
 	@install -D -m 0644 conf/azimuth.sysusers $(LIB)/sysusers.d/azimuth.conf
 	@install -D -m 0644 conf/90-azimuth.rules $(LIB)/udev/rules.d/90-azimuth.rules
 	@echo "installed below $(DESTDIR)$(PREFIX) and $(ETC)"
+	@# Into the running system: the account, and the udev rules for what is plugged in already.
+	@if [ -z "$(DESTDIR)" ]; then \
+	  if command -v systemd-sysusers >/dev/null; then \
+	    systemd-sysusers $(LIB)/sysusers.d/azimuth.conf; \
+	  elif ! id azimuth >/dev/null 2>&1; then useradd -r -U -M -s /sbin/nologin azimuth; fi; \
+	  chown azimuth $(SETTINGS); \
+	  if command -v udevadm >/dev/null; then udevadm control --reload \
+	    && udevadm trigger --subsystem-match=leds --subsystem-match=gpio \
+	    || echo "udev does not run here: the rules apply from the next boot"; fi; \
+	  if [ -d /run/systemd/system ]; then systemctl daemon-reload; fi; \
+	fi
 
 # --- Else -------------------------------------------------------------------------
 

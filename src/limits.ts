@@ -80,6 +80,8 @@ export const CLOCK_SKEW_S_MAX = 300;
 // Stopping
 /** Default time that in-flight messages get before a clean disconnect. */
 export const QUIESCE_S_DEFAULT = 10;
+/** Longer has no effect: a message without PUBACK for PUBACK_MS ends the link. */
+export const QUIESCE_S_MAX = 30;
 
 // Telemetry
 export const TELEMETRY_S_DEFAULT = 10;
@@ -92,6 +94,7 @@ export const BLAME_MS = 5_000;
 /** Checks the relations between the figures above; called once at start. */
 export function assertLimits(): void {
   assert(SILENCE_MS + PINGRESP_MS < HALF_OPEN_MS, "a half-open link is noticed in time");
+  assert(QUIESCE_S_MAX * 1000 <= PUBACK_MS, "a quiesce that is allowed can be waited for");
   assert(PUBACK_MS <= HALF_OPEN_MS, "a missing PUBACK is noticed in time");
   assert(RENEW_S * (1 + RENEW_JITTER) < TOKEN_S - CLOCK_SKEW_S_MAX, "renewal precedes expiry");
   const needBytes = MESSAGE_BYTES_MAX + TRANSMIT_RESERVE_BYTES;

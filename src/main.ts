@@ -18,8 +18,9 @@ import { bootId, seed } from "./port/entropy.ts";
 import { GpioPins } from "./port/gpio.ts";
 import { HttpsProbe } from "./port/https.ts";
 import { StderrLog } from "./port/log.ts";
+import { put, STDERR, STDOUT } from "./port/output.ts";
 import { loadRoots } from "./port/roots.ts";
-import { load, readSecret } from "./port/settings.ts";
+import { isSameFile, load, readSecret } from "./port/settings.ts";
 import { KeySigner } from "./port/signer.ts";
 import { Tls } from "./port/tls.ts";
 import { Turn } from "./turn.ts";
@@ -42,9 +43,9 @@ function configure(file: string): Configuration | readonly string[] {
   for (const secret of secrets.values()) {
     if ("warning" in secret && secret.warning !== "") warnings.push(secret.warning);
   }
-  const validated = validate(parsed.entries, parsed.problems, (path) => {
-    return secrets.get(path) ?? { problem: `${path}: not read` };
-  });
+  const problems = [...parsed.problems, ...selfProblems(file, parsed.entries)];
+  const fileOf = (path: string) => secrets.get(path) ?? { problem: `${path}: not read` };
+  const validated = validate(parsed.entries, problems, fileOf, parsed.sections);
   if ("problems" in validated) {
     return validated.problems.map((problem) => formatProblem(file, problem));
   }
@@ -62,17 +63,32 @@ function caProblem(entries: readonly Entry[], error: unknown): Problem {
   return { line: entry?.line ?? 0, section: "endpoint", key: "ca-file", text };
 }
 
+/** Lamps that would overwrite the very file that names them. */
+function selfProblems(file: string, entries: readonly Entry[]): Problem[] {
+  const targets = entries.filter(({ key, value }) => key === "target" && value.startsWith("/"));
+  return targets
+    .filter(({ value }) => isSameFile(value, file))
+    .map(({ line, section, key }) => {
+      return { line, section, key, text: "is this settings file; allowed: a file of its own" };
+    });
+}
+
 function fail(lines: readonly string[], code: number): never {
-  process.stderr.write(`${lines.join("\n")}\n`);
+  put(STDERR, `${lines.join("\n")}\n`);
   process.exit(code);
+}
+
+function say(text: string): void {
+  const problem = put(STDOUT, `${text}\n`);
+  if (problem !== "") fail([`azimuth: ${problem}`], 1);
 }
 
 /** `azimuth check`. */
 function check(file: string): void {
   const configured = configure(file);
   if (!("settings" in configured)) fail(configured, 1);
-  for (const warning of configured.warnings) process.stderr.write(`warning: ${warning}\n`);
-  process.stdout.write(`${file}: valid\n`);
+  for (const warning of configured.warnings) put(STDERR, `warning: ${warning}\n`);
+  say(`${file}: valid`);
 }
 
 /** `azimuth run`. */
@@ -135,10 +151,13 @@ function onSignals(turn: Turn, exit: (code: number) => void): void {
 
 /** A defect ends the process, with its place in the log; init brings it back. */
 function dieLoudly(log: StderrLog): void {
-  process.on("uncaughtException", (error) => {
-    log.write(Level.ERROR, `internal error: ${error.stack ?? error.message}`.replace(/\s+/g, " "));
+  const die = (error: unknown): void => {
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    log.write(Level.ERROR, `internal error: ${text}`.replace(/\s+/g, " "));
     process.exit(1);
-  });
+  };
+  process.on("uncaughtException", die);
+  process.on("unhandledRejection", die);
 }
 
 function onReload(
@@ -161,21 +180,30 @@ function onReload(
   log.setLevel(settings.agent.logLevel);
   pins.configure(settings.lamps);
   turn.onSettings(settings);
-  log.write(Level.NOTICE, `${outcome} (${file})`);
-  control.reply(client, true, outcome);
+  log.write(Level.NOTICE, `${file}: ${outcome}`);
+  for (const warning of configured.warnings) log.write(Level.WARNING, warning);
+  const warnings = configured.warnings.map((warning) => `\nwarning: ${warning}`).join("");
+  control.reply(client, true, `${file}: ${outcome}${warnings}`);
 }
 
 /** The control socket that the settings file names, however broken the rest of it is. */
 function socketOf(reach: Reach): string {
   if (reach.socket !== "") return reach.socket;
-  return new Sheet(load(reach.file).entries, []).text("agent", "control-socket");
+  const { entries, problems } = load(reach.file);
+  const unread = problems.find((problem) => problem.line === 0);
+  if (unread !== undefined) {
+    const [reason = ""] = unread.text.split(";");
+    const first = reason === "permission denied" ? "run as root or give" : "give --config FILE or";
+    fail([`azimuth: ${reach.file}: ${reason}; ${first} --socket PATH`], 1);
+  }
+  return new Sheet(entries, []).text("agent", "control-socket");
 }
 
 /** A command that the running agent carries out. */
 async function forward(reach: Reach, words: readonly string[]): Promise<void> {
   const answer = await ask(socketOf(reach), words, ASK_MS);
   if (!answer.ok) fail([`azimuth: ${answer.text}`], 1);
-  process.stdout.write(`${answer.text}\n`);
+  say(answer.text);
 }
 
 function carryOut(command: Command): void | Promise<void> {
@@ -193,10 +221,10 @@ function carryOut(command: Command): void | Promise<void> {
     case "led":
       return forward(command.reach, ["led", command.lamp, command.action]);
     case "version":
-      process.stdout.write(`azimuth ${VERSION}\n`);
+      say(`azimuth ${VERSION}`);
       return;
     case "help":
-      process.stdout.write(HELP);
+      say(HELP.trimEnd());
       return;
   }
 }

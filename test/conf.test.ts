@@ -11,6 +11,7 @@ import { facts, KEYS, LAMP_SECTION, SECTIONS } from "../src/core/schema.ts";
 import { SETTINGS_FILE } from "../src/core/usage.ts";
 import { filesWanted, formatProblem, validate } from "../src/core/validate.ts";
 import { fault } from "../src/core/value.ts";
+import { CLOSE_MS, QUIESCE_S_MAX } from "../src/limits.ts";
 import { parse } from "../src/port/settings.ts";
 
 const root = resolve(import.meta.dir, "..");
@@ -24,7 +25,7 @@ describe("azimuth.ini", () => {
   const { entries, problems } = parse(switchedOn);
 
   test("as installed it reads without a problem and sets nothing", () => {
-    expect(parse(ini)).toEqual({ entries: [], problems: [] });
+    expect(parse(ini)).toMatchObject({ entries: [], problems: [] });
   });
 
   test("holds every key of the schema once, in its order, and no other", () => {
@@ -150,6 +151,14 @@ describe("the other files", () => {
     expect(read("conf/azimuth.init")).toContain(`SETTINGS=${SETTINGS_FILE}\n`);
     expect(read("conf/azimuth.service")).toContain(` -c ${SETTINGS_FILE}\n`);
     expect(read("Makefile")).toContain("/etc/azimuth/azimuth.ini");
+  });
+
+  test("give a stop the time of the longest quiesce, within a minute", () => {
+    const patience = /^PATIENCE=(\d+)$/m.exec(read("conf/azimuth.init"))![1];
+    const timeout = /^TimeoutStopSec=(\d+)$/m.exec(read("conf/azimuth.service"))![1];
+    expect(Number(patience)).toBeGreaterThan(QUIESCE_S_MAX + CLOSE_MS / 1000);
+    expect(Number(patience)).toBeLessThanOrEqual(60);
+    expect(timeout).toBe(patience!);
   });
 
   test("the init script is one that a plain shell takes", () => {

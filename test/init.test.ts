@@ -17,13 +17,17 @@ const AGENT = `#!/bin/sh
 case "$1" in
   run)
     trap 'echo bye >&2; exit 0' TERM
-    echo "run with $3, collector $BUN_GC_TIMER_DISABLE" >&2
+    echo "run with $3, collector $BUN_GC_TIMER_DISABLE, core $(ulimit -c)" >&2
     echo $$ >"$(dirname "$0")/agent.pid"
     while :; do sleep 0.05; done
     ;;
   reload) echo "reload $3"; exit 1 ;;
+  check) if [ -e "$(dirname "$0")/unsound" ]; then echo "unsound"; exit 1; fi ;;
 esac
 `;
+
+/** Stands in for logger: a file takes what comes. */
+const LOGGER = `echo $$ >${folder}/logger.pid\nexec cat >>${folder}/log\n`;
 
 /** Runs the script with one word. */
 function init(word: string): { code: number; output: string } {
@@ -39,10 +43,11 @@ async function until(isSo: () => boolean): Promise<void> {
   expect(isSo()).toBe(true);
 }
 
-async function agentPid(before = ""): Promise<string> {
-  const known = () => existsSync(join(folder, "agent.pid")) && read("agent.pid").trim() !== "";
-  await until(() => known() && read("agent.pid").trim() !== before);
-  return read("agent.pid").trim();
+async function pidOf(who: "agent" | "logger", before = ""): Promise<string> {
+  const name = `${who}.pid`;
+  const known = () => existsSync(join(folder, name)) && read(name).trim() !== "";
+  await until(() => known() && read(name).trim() !== before);
+  return read(name).trim();
 }
 
 beforeAll(async () => {
@@ -64,7 +69,7 @@ beforeAll(async () => {
   }
   await Bun.write(script, text);
   await Bun.write(join(folder, "azimuth"), AGENT);
-  await Bun.write(join(folder, "logger"), `#!/bin/sh\nexec cat >>${folder}/log\n`);
+  await Bun.write(join(folder, "logger"), `#!/bin/sh\n${LOGGER}`);
   for (const name of ["init", "azimuth", "logger"]) chmodSync(join(folder, name), 0o755);
   for (const name of ["azimuth.ini", "azimuth.env"]) {
     copyFileSync(join(conf, name), join(folder, name));
@@ -90,23 +95,53 @@ describe("before a start", () => {
 
 test("start, a second start, a crash, reload, restart, stop", async () => {
   expect(init("start")).toEqual({ code: 0, output: "azimuth started\n" });
-  const first = await agentPid();
+  const first = await pidOf("agent");
   expect(init("start").output).toStartWith("azimuth runs already (pid ");
   expect(init("status").code).toBe(0);
   expect(init("reload")).toEqual({ code: 1, output: `reload ${folder}/azimuth.ini\n` });
 
   process.kill(Number(first), "SIGKILL");
-  const second = await agentPid(first);
+  const second = await pidOf("agent", first);
   expect(init("status").code).toBe(0);
 
   expect(init("restart")).toEqual({ code: 0, output: "azimuth stopped\nazimuth started\n" });
-  await agentPid(second);
+  await pidOf("agent", second);
   expect(init("stop")).toEqual({ code: 0, output: "azimuth stopped\n" });
   expect(init("status").code).toBe(3);
 
   await until(() => read("log").split("bye").length === 3);
   const log = read("log");
-  expect(log).toContain(`run with ${folder}/azimuth.ini, collector 1\n`);
+  expect(log).toContain(`run with ${folder}/azimuth.ini, collector 1, core 0\n`);
   expect(log).toContain("the agent ended with 137, next start in 0 s\n");
   expect(log.match(/^run with/gm)).toHaveLength(3);
+});
+
+test("the logger is killed, the agent ends: both come back, and all is logged", async () => {
+  for (const name of ["agent.pid", "logger.pid", "log"])
+    rmSync(join(folder, name), { force: true });
+  expect(init("start").code).toBe(0);
+  const agent = await pidOf("agent");
+  const logger = await pidOf("logger");
+  process.kill(Number(logger), "SIGKILL");
+  // Until it is gone it may still take what comes.
+  await pidOf("logger", logger);
+  process.kill(Number(agent), "SIGKILL");
+  const next = await pidOf("agent", agent);
+  expect(init("status").code).toBe(0);
+  const ends = () => (existsSync(join(folder, "log")) ? read("log").split("ended with 137") : []);
+  await until(() => ends().length === 2);
+
+  process.kill(Number(next), "SIGKILL");
+  await pidOf("agent", next);
+  await until(() => ends().length === 3);
+  expect(init("stop").code).toBe(0);
+  await until(() => read("log").trimEnd().endsWith("bye"));
+  await until(() => !existsSync(`/proc/${read("logger.pid").trim()}`));
+});
+
+test("settings that the agent cannot use: the reason, and nothing is started", async () => {
+  await Bun.write(join(folder, "unsound"), "");
+  expect(init("start")).toEqual({ code: 6, output: "unsound\nazimuth not started\n" });
+  expect(init("status").code).toBe(3);
+  rmSync(join(folder, "unsound"));
 });

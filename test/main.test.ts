@@ -3,9 +3,9 @@
 // Invariant: nothing waits for a fixed time; whatever is not seen in 30 s has failed.
 
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { statSync, writeFileSync } from "node:fs";
+import { chmodSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import type { TwinEvent } from "./azure/model/events.ts";
-import { Site, until } from "./site.ts";
+import { MAIN, Site, until } from "./site.ts";
 
 let site: Site;
 beforeEach(async () => {
@@ -97,6 +97,23 @@ describe("run", () => {
   });
 });
 
+test.each(["Promise.reject(boom)", "(() => { throw boom; })()"])(
+  "a defect, %s, is one line, and the end",
+  async (defect) => {
+    const path = site.path("defect.ts");
+    const code = `process.on("SIGUSR2", () => ${defect});`;
+    writeFileSync(path, `const boom = new Error("boom");\n${code}`);
+    site.start("--preload", path);
+    await site.logged("connected to");
+    site.agent!.kill("SIGUSR2");
+    expect(await site.agent!.exited).toBe(1);
+    await until("the reason", () => site.log.endsWith("\n"));
+    expect(site.log.split("\n").filter((line) => line.includes("boom"))).toHaveLength(1);
+    expect(site.log).toContain("error internal error: Error: boom");
+    expect(site.log.trimEnd().split("\n").at(-1)).toContain("boom");
+  },
+);
+
 describe("refusals", () => {
   test("a wrong key is diagnosed as such, and no key is printed", async () => {
     const wrong = Buffer.alloc(32, 7).toString("base64");
@@ -183,7 +200,8 @@ describe("control", () => {
     site.agent!.kill("SIGHUP");
     await site.logged("connected to");
     site.settings({ "data connect.auto-on-startup": "false" });
-    expect((await site.command("reload")).out).toBe("settings applied\n");
+    const file = site.path("azimuth.ini");
+    expect((await site.command("reload")).out).toBe(`${file}: settings applied\n`);
     expect(JSON.parse((await site.command("status", "--json")).out)).toMatchObject({
       connected: true,
       autoOnStartup: false,
@@ -198,6 +216,40 @@ describe("control", () => {
     expect(refused.code).toBe(1);
     expect(refused.err).toMatch(/azimuth\.ini:\d+: \[data\] in-flight-messages\.max-number: /);
     expect(JSON.parse((await site.command("status", "--json")).out).connected).toBe(true);
+  });
+
+  test("a reload warns of an open secret and names the socket that stays in force", async () => {
+    site.start();
+    await site.logged("connected to");
+    const secret = site.path("secret");
+    const ini = readFileSync(site.path("azimuth.ini"), "utf8");
+    writeFileSync(secret, /^connection-string = (.*)$/m.exec(ini)![1]!);
+    chmodSync(secret, 0o644);
+    site.settings({
+      "endpoint connection-string": "",
+      "endpoint connection-string-file": secret,
+      "agent control-socket": site.path("new.sock"),
+    });
+    const socket = site.path("control.sock");
+    const { out } = await site.command("reload", "--socket", socket);
+    expect(out).toContain("[agent] control-socket must wait for a restart");
+    expect(out).toContain(`until then reach the agent with --socket ${socket}\n`);
+    expect(out).toContain(`warning: ${secret}: others may read this secret (mode 0644)`);
+    await site.logged(`warning ${secret}: others may read this secret`);
+  });
+
+  test("without its settings file a command says so, with --socket it needs none", async () => {
+    site.start();
+    await site.logged("connected to");
+    rmSync(site.path("azimuth.ini"));
+    const lost = await site.command("status");
+    const place = site.path("azimuth.ini");
+    expect(lost).toEqual({
+      code: 1,
+      out: "",
+      err: `azimuth: ${place}: no such file; give --config FILE or --socket PATH\n`,
+    });
+    expect((await site.command("status", "-s", site.path("control.sock"))).code).toBe(0);
   });
 
   test("the control socket is 0600", async () => {
@@ -215,6 +267,45 @@ describe("check and usage", () => {
     expect(wrong.code).toBe(1);
     expect(wrong.err).toContain("azimuth.ini:2: [endpoint] conection-string:");
     expect(wrong.err).toContain("connection-string");
+  });
+
+  test("a settings file that is not there is one line", async () => {
+    rmSync(site.path("azimuth.ini"));
+    for (const name of ["check", "run"]) {
+      const { code, err } = await site.command(name);
+      expect(`${code} ${err}`).toBe(`1 ${site.path("azimuth.ini")}: no such file\n`);
+    }
+  });
+
+  test("a lamp that is the settings file itself is refused before it is written", async () => {
+    site.settings({ "led.LED1 target": `${site.folder}/./azimuth.ini` });
+    const before = readFileSync(site.path("azimuth.ini"), "utf8");
+    for (const name of ["check", "run"]) {
+      const { code, err } = await site.command(name);
+      expect(code).toBe(1);
+      expect(err).toMatch(/:\d+: \[led\.LED1\] target: is this settings file; allowed: /);
+    }
+    expect(readFileSync(site.path("azimuth.ini"), "utf8")).toBe(before);
+  });
+
+  test("a section without keys is checked like any other", async () => {
+    writeFileSync(site.path("azimuth.ini"), "[bogus]\n[led.]\n[led.9]\n[led.LED1]\n");
+    const { err } = await site.command("check");
+    for (const place of [":1: [bogus]", ":2: [led.]", ":3: [led.9]", ":4: [led.LED1] driver"]) {
+      expect(err).toContain(`azimuth.ini${place}: `);
+    }
+  });
+
+  test("output that nobody reads is let go, output that finds no room is one line", async () => {
+    const run = (line: string) =>
+      Bun.spawnSync(["sh", "-c", line, process.execPath, MAIN, site.path("azimuth.ini")]);
+    const gone = run('{ sleep 0.2; "$0" "$1" help; echo "exit $?" >&2; } | true');
+    expect(gone.stderr.toString()).toBe("exit 0\n");
+    for (const words of ["help", "version", 'check -c "$2"']) {
+      const full = run(`"$0" "$1" ${words} > /dev/full`);
+      expect(full.exitCode).toBe(1);
+      expect(full.stderr.toString()).toBe("azimuth: cannot write the output: no space left\n");
+    }
   });
 
   test("an unknown command exits 2 with one line", async () => {

@@ -9,7 +9,8 @@ import type { HubEvent } from "./azure/model/events.ts";
 import type { JsonObject } from "./azure/model/merge.ts";
 import { type Emulator, startEmulator } from "./azure/server/emulator.ts";
 
-const MAIN = resolve(import.meta.dir, "../src/main.ts");
+/** The program as source. */
+export const MAIN = resolve(import.meta.dir, "../src/main.ts");
 const PATIENCE_MS = 30_000;
 
 /** What a finished command said. */
@@ -83,9 +84,10 @@ export class Site {
     writeFileSync(this.path("azimuth.ini"), text, { mode: 0o600 });
   }
 
-  /** Starts `azimuth run`. */
-  start(): void {
-    const agent = Bun.spawn([process.execPath, MAIN, "run", "-c", this.path("azimuth.ini")], {
+  /** Starts `azimuth run`; `more` goes to the runtime. */
+  start(...more: string[]): void {
+    const words = [...more, MAIN, "run", "-c", this.path("azimuth.ini")];
+    const agent = Bun.spawn([process.execPath, ...words], {
       stdin: "ignore",
       stdout: "ignore",
       stderr: "pipe",

@@ -50,7 +50,7 @@ const MISTAKEN = new Map([
 /** Longest device or module id, in characters (IoT Hub, identity registry). */
 const ID_LENGTH_MAX = 128;
 const ID = /^[A-Za-z0-9\-:.+%_#*?!(),=@$']+$/;
-const ID_ALLOWED = "allowed: ASCII letters, digits and - : . + % _ # * ? ! ( ) , = @ $ '";
+const ID_ALLOWED = "allowed: ASCII letters, digits and - : . % _ * ? ! ( ) , = @ $ '";
 
 /** Longest host name and longest label in it (RFC 1123 section 2.1). */
 const HOST_LENGTH_MAX = 253;
@@ -122,6 +122,8 @@ function faulty(fields: Map<string, string>): string | undefined {
       return `${name} has ${id.length} characters; allowed: 1 to ${ID_LENGTH_MAX}`;
     }
     if (!ID.test(id)) return `${name} has a character that no id may have; ${ID_ALLOWED}`;
+    // The hub takes such a name, but no client can publish to its topics (MQTT-3.3.2-2).
+    if (/[+#]/.test(id)) return `${name} has + or #, which MQTT cannot address; ${ID_ALLOWED}`;
   }
   const key = fields.get("SharedAccessKey");
   if (key !== undefined && decodeBase64(key) === undefined) {

@@ -29,8 +29,9 @@
 // STOPPING | STOPPED | STOPPED   | close
 // STOPPED  | -       | stray     | -
 // attempt: LINKING with a usable token, else SIGNING. (kept): for the next attempt; stray where
-// no signature was asked for. auto-on-startup false to true is a connect; true to false ends the
-// waiting for a next attempt (WAITING to IDLE) and nothing else.
+// no signature was asked for. auto-on-startup false to true is a connect. True to false: no new
+// attempt unless asked for by a connect; WAITING becomes IDLE, and so do SIGNING and LINKING in
+// place of WAITING when the attempt under way fails. A connection made stays and comes back.
 
 import type { Reader } from "../codec/reader.ts";
 import type { Writer } from "../codec/writer.ts";
@@ -42,6 +43,7 @@ import type { Ending } from "./diagnosis.ts";
 import { Cause, type Effects, Level, type Probed } from "./effects.ts";
 import { type Link, LinkState } from "./link.ts";
 import { Machines } from "./machines.ts";
+import { Meaning } from "./recovery.ts";
 import type { Settings } from "./settings.ts";
 import type { Traffic } from "./traffic.ts";
 import { Waiters } from "./waiters.ts";
@@ -71,6 +73,8 @@ export class Agent {
   nowMs = 0;
   wallS = 0;
   private attemptMs = 0;
+  /** True while the attempt under way is not followed by another. */
+  private isLast = false;
   private readonly link: Link;
   private readonly traffic: Traffic;
   private readonly credential: Credential;
@@ -110,18 +114,18 @@ export class Agent {
 
   /** New settings; those of the endpoint take effect at the next start of the process. */
   onSettings(settings: Settings): void {
-    const before = this.settings.data.autoOnStartup;
-    const { controlSocket } = this.settings.agent;
-    const { endpoint } = this.settings;
+    const { endpoint, data, agent } = this.settings;
+    const { controlSocket } = agent;
     this.settings = { ...settings, endpoint, agent: { ...settings.agent, controlSocket } };
     this.machines.configure(settings, this.nowMs);
     const after = settings.data.autoOnStartup;
-    if (after && !before) this.connect(-1);
-    if (before && !after && this.state === AgentState.WAITING) this.enter(AgentState.IDLE, NEVER);
+    if (after && !data.autoOnStartup) this.connect(-1);
+    if (!after && data.autoOnStartup && this.state < AgentState.STOPPING) this.beManual();
   }
 
   /** Connect; client (-1: nobody) is told how it went. False when that is refused. */
   connect(client: number): boolean {
+    this.isLast = false;
     switch (this.state) {
       case AgentState.IDLE:
       case AgentState.HELD:
@@ -155,40 +159,18 @@ export class Agent {
     if (this.state >= AgentState.STOPPING) return false;
     this.disconnecting.add(client);
     this.connecting.tell(false, "disconnected by an operator");
-    switch (this.state) {
-      case AgentState.IDLE:
-      case AgentState.HELD:
-      case AgentState.WAITING:
-      case AgentState.SIGNING:
-        this.hold();
-        return true;
-      case AgentState.LINKING:
-      case AgentState.ONLINE:
-      case AgentState.RENEWING:
-        this.quiesce(AgentState.HOLDING);
-        return true;
-      default:
-        return true;
-    }
+    if (this.link.isDown) this.hold();
+    else if (this.state !== AgentState.HOLDING) this.quiesce(AgentState.HOLDING);
+    return true;
   }
 
-  /** The process shall end: gives in-flight messages their time, disconnects, exits. */
+  /** The process shall end: gives messages their time, disconnects, exits. */
   stop(): void {
-    switch (this.state) {
-      case AgentState.STOPPING:
-      case AgentState.STOPPED:
-        return;
-      case AgentState.LINKING:
-      case AgentState.ONLINE:
-      case AgentState.RENEWING:
-      case AgentState.HOLDING:
-        this.log(Level.NOTICE, "stopping");
-        this.quiesce(AgentState.STOPPING);
-        return;
-      default:
-        this.log(Level.NOTICE, "stopping");
-        this.finish();
-    }
+    if (this.state >= AgentState.STOPPING) return;
+    this.log(Level.NOTICE, "stopping");
+    this.machines.telemetry.configure(0, this.nowMs);
+    if (this.link.isDown) this.finish();
+    else this.quiesce(AgentState.STOPPING);
   }
 
   onClosed(cause: Cause, detail: string): void {
@@ -266,8 +248,12 @@ export class Agent {
   /** What follows from any step: messages to send, a quiet link to close. */
   afterStep(): void {
     if (!this.link.isUp) return;
-    if (this.state === AgentState.ONLINE) this.traffic.pump(this.nowMs);
-    else if (this.machines.outbox.inFlight === 0) this.link.close(this.nowMs);
+    if (this.state === AgentState.ONLINE) return this.traffic.pump(this.nowMs);
+    const { outbox } = this.machines;
+    // What waits is lost with the process; before a new connection and while held it is kept.
+    const isStop = this.state === AgentState.STOPPING;
+    if (isStop) this.traffic.session.pump(this.nowMs);
+    if (isStop ? outbox.isEmpty : outbox.inFlight === 0) this.link.close(this.nowMs);
   }
 
   /** The next moment at which something is due, in monotonic ms. */
@@ -323,8 +309,9 @@ export class Agent {
 
   private onLinkUp(): void {
     this.enter(AgentState.ONLINE, NEVER);
+    this.isLast = false;
     const tookMs = this.nowMs - this.attemptMs;
-    const text = this.machines.recovery.onUp(tookMs, this.link.sessionPresent);
+    const text = this.machines.recovery.onUp(tookMs, this.link.sessionPresent, this.wallS);
     this.connecting.tell(true, text);
     this.traffic.onUp(this.nowMs);
   }
@@ -357,10 +344,22 @@ export class Agent {
   /** Says what went wrong and waits for the next attempt. */
   private retry(ending: Ending): void {
     const { recovery, verdict } = this.machines;
-    const capMs = this.settings.data.retryIntervalS * 1000;
+    const capMs = this.isLast ? NEVER : this.settings.data.retryIntervalS * 1000;
     const waitMs = recovery.onFailure(ending, capMs, this.nowMs, this.wallS);
-    this.connecting.tell(false, verdict.text);
-    this.enter(AgentState.WAITING, this.nowMs + waitMs);
+    this.connecting.tell(false, `${verdict.text}; azimuth goes on trying`);
+    this.enter(this.isLast ? AgentState.IDLE : AgentState.WAITING, this.nowMs + waitMs);
+  }
+
+  /** Nobody wants a connection on their own account any more. */
+  private beManual(): void {
+    const { state, machines } = this;
+    let meaning = state < AgentState.ONLINE ? Meaning.NO_ATTEMPT : Meaning.STAYS;
+    if (state === AgentState.WAITING) this.enter(AgentState.IDLE, NEVER);
+    else if (state === AgentState.SIGNING || state === AgentState.LINKING) {
+      this.isLast = this.connecting.isEmpty;
+      meaning = this.isLast ? Meaning.LAST_ATTEMPT : Meaning.ASKED;
+    } else if (state === AgentState.HOLDING) meaning = Meaning.NO_ATTEMPT;
+    machines.recovery.onManual(meaning);
   }
 
   private quiesce(state: AgentState): void {
@@ -378,7 +377,8 @@ export class Agent {
 
   private finish(): void {
     this.enter(AgentState.STOPPED, NEVER);
-    this.log(Level.NOTICE, "stopped");
+    const { accepted, acknowledged } = this.machines.outbox;
+    this.machines.recovery.onStopped(accepted - acknowledged);
     this.connecting.tell(false, "azimuth is stopping");
     this.disconnecting.tell(true, "disconnected; azimuth is stopping");
     this.effects.exit(0);

@@ -4,7 +4,7 @@
 // closes without a reason, so the facts are ours: what we sent last, for how long it went well.
 
 import { lengthOf } from "../kit/time.ts";
-import { CLOCK_SKEW_S_MAX } from "../limits.ts";
+import { CLOCK_SKEW_S_MAX, PACKET_BYTES_MAX } from "../limits.ts";
 import { Cause, type Probed } from "./effects.ts";
 import { LinkState } from "./link.ts";
 import type { EndpointSettings } from "./settings.ts";
@@ -57,8 +57,6 @@ export function diagnose(facts: Circumstances): string {
       return `${address} accepted the connection but not TLS; a proxy may stand in the way`;
     case Cause.SOCKET_FAILED:
       return withDetail("the connection failed on this side", detail);
-    case Cause.SETTINGS_CHANGED:
-      return "settings changed: connecting again with the new ones";
     case Cause.SIGN_FAILED:
       return withDetail("the device key did not sign the token", detail);
     case Cause.SIGN_TIMEOUT:
@@ -93,7 +91,10 @@ function tls(facts: Circumstances, address: string): string {
     case Cause.TLS_TOO_OLD:
       return withDetail(`TLS: ${address} offers nothing from TLS 1.2 up`, detail);
     default:
-      return withDetail(`TLS: the handshake with ${address} failed`, detail);
+      // BoringSSL's name for bytes that begin no TLS record.
+      return detail.includes("WRONG_VERSION_NUMBER")
+        ? `TLS: ${address} does not speak TLS there; check mqtt-port (8883)`
+        : withDetail(`TLS: the handshake with ${address} failed`, detail);
   }
 }
 
@@ -105,7 +106,10 @@ function answered(facts: Circumstances, address: string): string {
     case Cause.CONNACK_PROTOCOL:
       return `${address} refused MQTT 3.1.1 (CONNACK 1); it may be no IoT Hub`;
     case Cause.CONNACK_IDENTIFIER:
-      return `the hub refused the client id ${endpoint.deviceId} (CONNACK 2)`;
+      return (
+        `the hub refused the client id ${endpoint.deviceId} (CONNACK 2); ` +
+        "check DeviceId and ModuleId in the connection string"
+      );
     case Cause.CONNACK_UNAVAILABLE:
       return "the hub is unavailable (CONNACK 3); it may be busy or in maintenance";
     case Cause.CONNACK_CREDENTIALS:
@@ -117,9 +121,17 @@ function answered(facts: Circumstances, address: string): string {
     case Cause.SUBSCRIBE_REFUSED:
       return "the hub refused a subscription to the twin; a hub of the basic tier has no twins";
     case Cause.PROTOCOL_VIOLATION:
-      return withDetail("the hub broke the MQTT protocol", detail);
+      return withDetail(
+        `the hub broke the MQTT protocol; check that ${address} is an IoT Hub, ` +
+          "and that no proxy stands in the way",
+        detail,
+      );
     case Cause.PACKET_TOO_LONG:
-      return withDetail("the hub sent a packet beyond the receive buffer", detail);
+      return withDetail(
+        `the hub sent a packet beyond the receive buffer of ${PACKET_BYTES_MAX / 1024} KB; ` +
+          `check that ${address} is an IoT Hub, and what is sent to this device`,
+        detail,
+      );
     case Cause.SUBACK_TIMEOUT:
     case Cause.PUBACK_TIMEOUT:
     case Cause.PINGRESP_TIMEOUT:
@@ -148,7 +160,11 @@ function closed(facts: Circumstances): string {
         facts.detail,
       );
     case LinkState.GREETING:
-      return `${how} by the hub right after CONNECT; user name, client id or protocol not accepted`;
+      return facts.cause === Cause.TCP_RESET
+        ? "reset right after CONNECT: the network, a firewall or a proxy cut the connection, " +
+            "or the hub did not accept user name, client id or protocol"
+        : "closed by the hub right after CONNECT: user name, client id or protocol probably " +
+            "not accepted, or the hub is overloaded";
     default:
       break;
   }
@@ -163,8 +179,8 @@ function closed(facts: Circumstances): string {
   if (facts.shortLived >= 2) {
     return (
       `${after}, ${facts.shortLived} times in a row: ` +
-      `taken over by another connection with device id ${endpoint.deviceId}; ` +
-      "no two machines may share one identity"
+      `probably taken over by another connection with device id ${endpoint.deviceId} ` +
+      "(no two machines may share one identity), or the link is unstable"
     );
   }
   const guess = "network loss, hub maintenance, or taken over by another connection";
@@ -180,8 +196,8 @@ export function explainRefusal(probed: Probed, clockS: number, endpoint: Endpoin
 }
 
 function reason(probed: Probed, skewS: number, endpoint: EndpointSettings): string {
-  const { deviceId, httpsPort, hubName } = endpoint;
-  if (Number.isNaN(skewS)) {
+  const { deviceId, httpsPort } = endpoint;
+  if (probed.status === 0) {
     return (
       `device ${deviceId} unknown or disabled, key wrong, or clock off ` +
       `(the hub's HTTPS side, port ${httpsPort}, does not answer to tell which)`
@@ -194,20 +210,43 @@ function reason(probed: Probed, skewS: number, endpoint: EndpointSettings): stri
       "tokens now follow the server's time, set this clock"
     );
   }
-  switch (probed.status) {
-    case 404:
-      return `device ${deviceId} unknown at ${hubName}; create it or check DeviceId`;
-    case 403:
-      return `device ${deviceId} disabled; enable it at the hub`;
-    case 401:
-      return (
-        `key wrong for device ${deviceId}, or no such device (not the clock); ` +
-        "copy its connection string again"
-      );
-    default:
-      return (
-        `not the clock, and HTTPS answers ${probed.status}; device ${deviceId} ` +
-        "may have been refused for a moment, or MQTT is not allowed for it"
-      );
+  return opinion(probed, Number.isNaN(skewS), endpoint);
+}
+
+/**
+ * What the answer says of the token. A status alone may come from a proxy or speak of something
+ * else; only with the hub's own error code it is a fact.
+ */
+function opinion(probed: Probed, isTimeless: boolean, endpoint: EndpointSettings): string {
+  const { deviceId, hubName } = endpoint;
+  const { status, errorCode } = probed;
+  if (status === 404 && errorCode === "DeviceNotFound") {
+    return `device ${deviceId} unknown at ${hubName}; create it or check DeviceId`;
   }
+  if (/Disabled/.test(errorCode)) return `device ${deviceId} disabled; enable it at the hub`;
+  if (/IpFilter/.test(errorCode)) {
+    return `the IP filter of ${hubName} rejects this address; allow it at the hub`;
+  }
+  if (/Quota/.test(errorCode)) {
+    return `the message quota of ${hubName} is used up; wait for 0:00 UTC or add units at the hub`;
+  }
+  if (status === 401) {
+    return isTimeless
+      ? `key wrong for device ${deviceId}, no such device, or clock off (HTTPS tells no time)`
+      : `key wrong for device ${deviceId}, or no such device (not the clock); ` +
+          "copy its connection string again";
+  }
+  const clock = isTimeless ? "" : "not the clock, and ";
+  // Nobody holds the lock of message 0: the hub got as far as the message, past the token.
+  if (status < 300 || errorCode.startsWith("DeviceMessage")) {
+    return (
+      `${clock}HTTPS accepts the same token; device ${deviceId} ` +
+      "may have been refused for a moment, or MQTT is not allowed for it"
+    );
+  }
+  const answer = errorCode === "" ? `${status}` : `${status} ${errorCode}`;
+  return (
+    `${clock}HTTPS answers ${answer}; device ${deviceId} ` +
+    "may have been refused for a moment, or a proxy answers for the hub"
+  );
 }

@@ -43,7 +43,6 @@ export enum Cause {
   TWIN_TIMEOUT,
   SIGN_FAILED,
   SIGN_TIMEOUT,
-  SETTINGS_CHANGED,
 }
 
 /** How loud a log line is; the number is the syslog severity (RFC 5424, table 2). */

@@ -12,6 +12,22 @@ import { type Effects, Level, type Probed } from "./effects.ts";
 import type { EndpointSettings } from "./settings.ts";
 import type { Verdict } from "./verdict.ts";
 
+/** What the end of auto-on-startup means for the connection that there is, or is not. */
+export enum Meaning {
+  STAYS,
+  ASKED,
+  LAST_ATTEMPT,
+  NO_ATTEMPT,
+}
+
+const WAITS = "waiting for `azimuth connect`";
+const MEANINGS = {
+  [Meaning.STAYS]: "the connection stays, and comes back after a loss, until `azimuth disconnect`",
+  [Meaning.ASKED]: "the connection asked for by hand is made all the same",
+  [Meaning.LAST_ATTEMPT]: "the attempt under way is the last one, unless it succeeds",
+  [Meaning.NO_ATTEMPT]: WAITS,
+};
+
 /** From a connection that ended to the next that stands. */
 export class Recovery {
   constructor(
@@ -23,12 +39,12 @@ export class Recovery {
   ) {}
 
   /** A connection stands `tookMs` after the first step towards it; the same in words. */
-  onUp(tookMs: number, sessionPresent: boolean): string {
+  onUp(tookMs: number, sessionPresent: boolean, wallS: number): string {
     const { hubName, deviceId } = this.endpoint;
     const session = sessionPresent ? "session resumed" : "new session";
     const text = `connected to ${hubName} as ${deviceId} in ${lengthOf(tookMs)} (${session})`;
     this.effects.log(Level.NOTICE, text);
-    this.verdict.onUp();
+    this.verdict.onUp(wallS);
     return text;
   }
 
@@ -38,8 +54,8 @@ export class Recovery {
   }
 
   /**
-   * Says what went wrong; the wait before the next attempt, in ms.
-   * @param capMs longest wait, but for the floor after a refusal
+   * Says what went wrong; the wait before the next attempt, in ms: Infinity when there is none.
+   * @param capMs longest wait, but for the floor after a refusal; Infinity: no further attempt
    */
   onFailure(ending: Ending, capMs: number, nowMs: number, wallS: number): number {
     const { verdict, credential } = this;
@@ -49,10 +65,30 @@ export class Recovery {
       this.effects.probe(credential.current);
       credential.discard();
     }
+    if (capMs === Number.POSITIVE_INFINITY) {
+      this.effects.log(Level.WARNING, `${verdict.text}; no further attempt, ${WAITS}`);
+      return capMs;
+    }
     const waitMs = this.backoff.next(capMs, refused ? REFUSED_MS_MIN : 0);
     const text = `${verdict.text}; next attempt in ${lengthOf(waitMs)}`;
     this.effects.log(Level.WARNING, text);
     return waitMs;
+  }
+
+  /** connect.auto-on-startup went from true to false: says what that means from now on. */
+  onManual(meaning: Meaning): void {
+    const text = `connect.auto-on-startup is now false: ${MEANINGS[meaning]}`;
+    this.effects.log(Level.NOTICE, text);
+  }
+
+  /** The process ends with `lost` messages that the hub has not acknowledged. */
+  onStopped(lost: number): void {
+    if (lost === 0) return this.effects.log(Level.NOTICE, "stopped");
+    const text =
+      lost === 1
+        ? "1 message was not delivered and is"
+        : `${lost} messages were not delivered and are`;
+    this.effects.log(Level.WARNING, `stopped; ${text} lost`);
   }
 
   /** While connected no new token was made: the old one serves on until the hub ends it. */

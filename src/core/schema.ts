@@ -11,6 +11,7 @@ import {
   KEEP_ALIVE_S_MAX,
   KEEP_ALIVE_S_MIN,
   QUIESCE_S_DEFAULT,
+  QUIESCE_S_MAX,
   TELEMETRY_S_DEFAULT,
   TELEMETRY_S_MAX,
 } from "../limits.ts";
@@ -121,8 +122,7 @@ export const KEYS: readonly Key[] = [
     value: PATH,
     fallback: "",
     applies: Applies.RESTART,
-    meaning:
-      "File that holds the connection string and nothing else; keep it readable by root only.",
+    meaning: "File that holds the connection string and nothing else; owned by azimuth, mode 0600.",
   },
   {
     section: "endpoint",
@@ -185,10 +185,10 @@ export const KEYS: readonly Key[] = [
   {
     section: "data",
     name: "disconnect.quiesce-timeout",
-    value: integer(0, 300, "seconds"),
+    value: integer(0, QUIESCE_S_MAX, "seconds"),
     fallback: String(QUIESCE_S_DEFAULT),
     applies: Applies.AT_ONCE,
-    meaning: "How long a disconnect waits for the hub to acknowledge what is in flight.",
+    meaning: "How long a disconnect waits for acknowledgements; a stop sends what waits, too.",
   },
   {
     section: "data",

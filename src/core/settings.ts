@@ -72,5 +72,8 @@ export function outcomeOf(running: Settings, read: Settings): string {
     waiting.push("[agent] control-socket");
   }
   if (waiting.length === 0) return "settings applied";
-  return `settings applied, but ${waiting.join(" and ")} must wait for a restart`;
+  const outcome = `settings applied, but ${waiting.join(" and ")} must wait for a restart`;
+  return running.agent.controlSocket === read.agent.controlSocket
+    ? outcome
+    : `${outcome}; until then reach the agent with --socket ${running.agent.controlSocket}`;
 }

@@ -9,6 +9,12 @@ import { nearest } from "./nearest.ts";
 import * as schema from "./schema.ts";
 import { allowed, fault, isTrue, shown } from "./value.ts";
 
+/** A `[name]` of the settings file and the line where it stands, counting from 1. */
+export interface Section {
+  readonly name: string;
+  readonly line: number;
+}
+
 /** A settings file, entry by entry; what is wrong gathers in `problems`. */
 export class Sheet {
   readonly problems: Problem[];
@@ -18,13 +24,19 @@ export class Sheet {
   private readonly faulty = new Set<Entry>();
   private readonly firstLines = new Map<string, number>();
 
-  /** @param problems what the reader of the file has found already. */
-  constructor(entries: readonly Entry[], problems: readonly Problem[]) {
+  /**
+   * @param problems what the reader of the file has found already
+   * @param sections all sections of the file, for those without entries
+   */
+  constructor(
+    entries: readonly Entry[],
+    problems: readonly Problem[],
+    sections: readonly Section[] = [],
+  ) {
     this.problems = [...problems];
+    for (const { name, line } of sections) this.takeSection(name, line);
     for (const entry of entries) {
-      const isNew = !this.firstLines.has(entry.section);
-      if (isNew) this.firstLines.set(entry.section, entry.line);
-      if (isNew) this.takeSection(entry);
+      this.takeSection(entry.section, entry.line);
       if (schema.keysOf(entry.section).length > 0) this.takeKey(entry);
       else if (entry.section === "") this.report(entry, homeless(entry.key));
     }
@@ -35,7 +47,7 @@ export class Sheet {
     return this.written.get(`${section}\n${name}`);
   }
 
-  /** Line of the key, else of its section's first entry, else 0. */
+  /** Line of the key, else of its section, else 0. */
   line(section: string, name: string): number {
     return this.entry(section, name)?.line ?? this.firstLines.get(section) ?? 0;
   }
@@ -74,17 +86,18 @@ export class Sheet {
     this.problems.push({ line: this.line(section, name), section, key: name, text });
   }
 
-  private takeSection(entry: Entry): void {
-    const section = entry.section;
+  private takeSection(section: string, line: number): void {
+    if (this.firstLines.has(section)) return;
+    this.firstLines.set(section, line);
     if (section === "") return;
     if (!section.startsWith(schema.LAMP_PREFIX)) {
-      if (!schema.SECTIONS.includes(section)) this.reportSection(entry, unknownSection(section));
+      if (!schema.SECTIONS.includes(section)) this.reportSection(section, unknownSection(section));
       return;
     }
     const text = lampFault(section);
-    if (text !== "") this.reportSection(entry, text);
+    if (text !== "") this.reportSection(section, text);
     else if (this.lamps.length === LAMPS_MAX) {
-      this.reportSection(entry, `one lamp too many; allowed: ${LAMPS_MAX} lamps`);
+      this.reportSection(section, `one lamp too many; allowed: ${LAMPS_MAX} lamps`);
     } else this.lamps.push(section);
   }
 
@@ -112,8 +125,8 @@ export class Sheet {
     this.problems.push({ line: entry.line, section: entry.section, key: entry.key, text });
   }
 
-  private reportSection(entry: Entry, text: string): void {
-    this.problems.push({ line: entry.line, section: entry.section, key: "", text });
+  private reportSection(section: string, text: string): void {
+    this.problems.push({ line: this.line(section, ""), section, key: "", text });
   }
 }
 

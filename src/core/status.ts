@@ -5,7 +5,7 @@
 import { isoUtc, lengthOf } from "../kit/time.ts";
 import { VERSION } from "../kit/version.ts";
 import { type Agent, AgentState } from "./agent.ts";
-import { Hold } from "./lamp.ts";
+import { Hold, type Lamp } from "./lamp.ts";
 import { LinkState } from "./link.ts";
 import { TwinState } from "./twin.ts";
 
@@ -27,7 +27,12 @@ export interface Status {
   };
   readonly autoOnStartup: boolean;
   readonly nextAttemptMs: number | null;
-  readonly lastDiagnosis: { readonly text: string; readonly at: string } | null;
+  readonly lastDiagnosis: {
+    readonly text: string;
+    readonly at: string;
+    /** True when a connection has stood since. */
+    readonly over: boolean;
+  } | null;
   readonly queue: { readonly [key: string]: number };
   readonly counters: { readonly [key: string]: number };
   readonly twin: { readonly state: string; readonly desiredVersion: number | null };
@@ -36,6 +41,8 @@ export interface Status {
     readonly on: boolean;
     readonly mode: string;
     readonly desired: boolean | null;
+    /** Why the last desired value was refused, null when it was not. */
+    readonly refusal: string | null;
     readonly fault: string | null;
   }[];
 }
@@ -74,7 +81,10 @@ export function statusOf(agent: Agent): Status {
     },
     autoOnStartup: data.autoOnStartup,
     nextAttemptMs: waits ? Math.max(0, Math.round(agent.deadlineMs - agent.nowMs)) : null,
-    lastDiagnosis: verdict.text === "" ? null : { text: verdict.text, at: isoUtc(verdict.atS) },
+    lastDiagnosis:
+      verdict.text === ""
+        ? null
+        : { text: verdict.text, at: isoUtc(verdict.atS), over: verdict.isOver },
     queue: queueOf(agent),
     counters: { ...counters },
     twin: {
@@ -86,6 +96,7 @@ export function statusOf(agent: Agent): Status {
       on: lamp.lit,
       mode: nameOf(Hold, lamp.hold),
       desired: lamp.desired ?? null,
+      refusal: lamp.refusal === "" ? null : lamp.refusal,
       fault: lamp.fault === "" ? null : lamp.fault,
     })),
   };
@@ -94,7 +105,7 @@ export function statusOf(agent: Agent): Status {
 /** The same for a person at a terminal. */
 export function statusText(agent: Agent): string {
   const status = statusOf(agent);
-  const { endpoint, queue, twin } = status;
+  const { endpoint, queue, twin, counters } = status;
   const next = status.nextAttemptMs;
   const waits = next === null ? "" : `, next attempt in ${lengthOf(next)}`;
   const rows = [
@@ -104,12 +115,35 @@ export function statusText(agent: Agent): string {
     `queue      ${queue.waiting} waiting, ${queue.inFlight} in flight, ` +
       `${queue.acknowledged} acknowledged, ${queue.refused} refused`,
     `twin       ${twin.state}, desired version ${twin.desiredVersion ?? "unknown"}`,
+    `token      ${endpoint.tokenExpires === null ? "none" : `expires ${endpoint.tokenExpires}`}`,
+    `settings   connect.auto-on-startup = ${status.autoOnStartup}`,
+    `counters   ${counters.connects} connects, ${Math.max(0, counters.connects! - 1)} of them ` +
+      `reconnects, ${queue.redelivered} messages redelivered`,
   ];
-  for (const led of status.leds) {
-    const fault = led.fault === null ? "" : `  ${led.fault}`;
-    rows.push(`led        ${led.name} ${led.on ? "on" : "off"} (${led.mode})${fault}`);
-  }
+  for (const lamp of agent.machines.lamps.all) rows.push(`led        ${lampText(lamp)}`);
   const last = status.lastDiagnosis;
-  if (last !== null) rows.push(`diagnosis  ${last.at} ${last.text}`);
+  if (last?.over === false) rows.push(`diagnosis  ${last.at} ${last.text}`);
+  else if (last !== null) {
+    const since = isoUtc(agent.machines.verdict.overS);
+    rows.push(`diagnosis  none; last failure ${last.at} ${last.text}; over since ${since}`);
+  }
   return rows.join("\n");
+}
+
+/** A lamp: what it shows, who decides, what the twin wants, and what is wrong. */
+function lampText(lamp: Lamp): string {
+  const { name, lit, hold, desired, refusal, fault } = lamp;
+  const wish = desired === undefined ? "the twin has no wish" : `the twin wants ${word(desired)}`;
+  const who =
+    hold === Hold.AUTO
+      ? ""
+      : `, held ${lit === lamp.wanted ? "" : `${word(lamp.wanted)} `}by an operator`;
+  const parts = [`${name} ${word(lit)}${who}; ${wish}`];
+  if (refusal !== "") parts.push(`refused: ${refusal}`);
+  if (fault !== "") parts.push(fault);
+  return parts.join("; ");
+}
+
+function word(on: boolean): string {
+  return on ? "on" : "off";
 }

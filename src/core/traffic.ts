@@ -2,7 +2,8 @@
 // Neighbours: `agent` brings it up and down with the link; `session`, `keepalive`, `twin` and
 // `report` each take their part; `lamps` and `outbox` outlive connections.
 // Invariant: every packet that the reader lets through has exactly one taker here; what nothing
-// here subscribes to (left over in a stored session) is acknowledged, counted and logged.
+// here subscribes to (left over in a stored session) is acknowledged and counted; the log names the
+// first of a kind at once, and further ones once a minute at most.
 
 import { PacketType } from "../codec/packet.ts";
 import type { Reader } from "../codec/reader.ts";
@@ -32,6 +33,9 @@ const SUBSCRIPTIONS = {
   filters: [TWIN_ANSWER_FILTER, DESIRED_FILTER],
   qos: [0, 0] as const,
 };
+/** A flood from the cloud must not become one in the log. */
+const REPEAT_MS = 60_000;
+const NAME_BYTES_MAX = 100;
 const NO_SUCH_METHOD = '{"message":"this device has no such method"}';
 
 /** All that happens between CONNACK and the end of a connection. */
@@ -41,6 +45,9 @@ export class Traffic {
   readonly twin: Twin;
   readonly report: Report;
   private readonly topic: Topic;
+  /** Of each kind that nothing here takes: when the log last said so, and how many came since. */
+  private readonly toldMs = new Map<TopicKind, number>();
+  private readonly untold = new Map<TopicKind, number>();
 
   constructor(
     private readonly effects: Effects,
@@ -166,14 +173,22 @@ export class Traffic {
         this.onTwinAnswer(bytes, payloadStart, payloadEnd, nowMs);
         break;
       case TopicKind.METHOD:
-        this.refuseMethod(bytes);
+        this.refuseMethod(bytes, nowMs);
         break;
       case TopicKind.DEVICEBOUND:
-        this.unhandled("a cloud-to-device message arrived; nothing here takes such messages");
+        this.unhandled(
+          "a cloud-to-device message arrived; nothing here takes such messages",
+          nowMs,
+        );
         break;
-      case TopicKind.UNKNOWN:
-        this.unhandled("the hub published to a topic that is none of an IoT Hub's");
+      case TopicKind.UNKNOWN: {
+        const topic = shown(bytes, reader.topicStart, reader.topicEnd);
+        this.unhandled(
+          `the hub published to a topic that is none of an IoT Hub's: ${topic}`,
+          nowMs,
+        );
         break;
+      }
     }
     // MQTT-4.6.0-2: acknowledged in the order in which they came.
     if (reader.qos === 1 && !this.writer.puback(reader.identifier)) return Cause.SOCKET_FAILED;
@@ -191,15 +206,26 @@ export class Traffic {
     }
   }
 
-  private refuseMethod(bytes: Uint8Array): void {
+  private refuseMethod(bytes: Uint8Array, nowMs: number): void {
+    const { nameStart, nameEnd } = this.topic;
     const rid = ascii(bytes, this.topic.ridStart, this.topic.ridEnd);
     if (rid !== "") this.writer.publishText(methodAnswerTopic(404, rid), NO_SUCH_METHOD, 0, 0);
-    this.unhandled("a direct method was called; nothing here takes method calls");
+    const name = shown(bytes, nameStart, nameEnd);
+    this.unhandled(`the direct method ${name} was called; nothing here takes method calls`, nowMs);
   }
 
-  private unhandled(text: string): void {
+  private unhandled(text: string, nowMs: number): void {
     this.counters.unhandled++;
-    this.effects.log(Level.WARNING, text);
+    const { kind } = this.topic;
+    const untold = this.untold.get(kind) ?? 0;
+    if (nowMs - (this.toldMs.get(kind) ?? Number.NEGATIVE_INFINITY) < REPEAT_MS) {
+      this.untold.set(kind, untold + 1);
+      return;
+    }
+    this.toldMs.set(kind, nowMs);
+    this.untold.set(kind, 0);
+    const more = untold === 0 ? "" : ` (and ${untold} more like it since the line before)`;
+    this.effects.log(Level.WARNING, text + more);
   }
 
   private get waitingSinceMs(): number {
@@ -223,4 +249,14 @@ function ascii(bytes: Uint8Array, start: number, end: number): string {
     text += String.fromCharCode(bytes[at]!);
   }
   return text;
+}
+
+/** What the cloud has named, for the log: printable ASCII as it came, `?` for the rest. */
+function shown(bytes: Uint8Array, start: number, end: number): string {
+  let text = "";
+  for (let at = start; at < Math.min(end, start + NAME_BYTES_MAX); at++) {
+    const isPlain = bytes[at]! > 0x20 && bytes[at]! < 0x7f;
+    text += isPlain ? String.fromCharCode(bytes[at]!) : "?";
+  }
+  return text.length < end - start ? `${text}...` : text;
 }

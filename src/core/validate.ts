@@ -7,8 +7,8 @@ import { type Connection, parseConnection } from "../codec/connection.ts";
 import { type Entry, Level, type Problem } from "./effects.ts";
 import * as schema from "./schema.ts";
 import type { EndpointSettings, LampSettings, Settings } from "./settings.ts";
-import { Sheet } from "./sheet.ts";
-import { allowed, fault, shown } from "./value.ts";
+import { type Section, Sheet } from "./sheet.ts";
+import { allowed, fault, Kind, shown } from "./value.ts";
 
 /** What a file named in the settings holds, or one line that says why it could not be read. */
 export type FileText = { readonly text: string } | { readonly problem: string };
@@ -39,13 +39,18 @@ export function filesWanted(entries: readonly Entry[]): readonly string[] {
  * @param entries what the reader of the file found
  * @param problems what the reader found wrong; they come back among the problems
  * @param fileOf answers for each of {@link filesWanted}
+ * @param sections all sections of the file, for those without entries
  */
 export function validate(
   entries: readonly Entry[],
   problems: readonly Problem[],
   fileOf: (path: string) => FileText,
+  sections: readonly Section[] = [],
 ): Validated {
-  const sheet = new Sheet(entries, problems);
+  // A file that could not be read lacks everything: saying so would only hide the reason.
+  const unread = problems.filter((problem) => problem.line === 0);
+  if (unread.length > 0) return { problems: unread };
+  const sheet = new Sheet(entries, problems, sections);
   const endpoint = endpointOf(sheet, fileOf);
   const lamps = lampsOf(sheet);
   if (sheet.problems.length > 0 || endpoint === undefined) {
@@ -156,7 +161,7 @@ function lampsOf(sheet: Sheet): readonly LampSettings[] {
     const lamp = lampOf(sheet, section);
     lamps.push(lamp);
     if (lamp.target === "" || !sheet.isSound(section, "driver")) continue;
-    const text = targetFault(lamp);
+    const text = targetFault(lamp) || useFault(sheet, lamp);
     const pin = `${lamp.driver} ${lamp.target}`;
     const owner = owners.get(pin);
     if (text !== "") sheet.add(section, "target", text);
@@ -190,4 +195,26 @@ function targetFault(lamp: LampSettings): string {
   const value = schema.TARGETS[lamp.driver];
   const text = fault(value, lamp.target);
   return text === "" ? "" : `${text} for driver ${lamp.driver}; allowed: ${allowed(value)}`;
+}
+
+/** What else a lamp's file is in the settings, as a lamp would overwrite it; "" for nothing. */
+function useFault(sheet: Sheet, lamp: LampSettings): string {
+  if (lamp.driver !== "file") return "";
+  const path = plain(lamp.target);
+  const other = schema.KEYS.find(({ section, name, value }) => {
+    const text = value.kind === Kind.PATH ? sheet.text(section, name) : "";
+    return text !== "" && plain(text) === path;
+  });
+  if (other === undefined) return "";
+  return `is the ${other.name} of [${other.section}] too; allowed: a file of its own`;
+}
+
+/** A path without empty, `.` and `..` parts, so that one place has one spelling. */
+function plain(path: string): string {
+  const parts: string[] = [];
+  for (const part of path.split("/")) {
+    if (part === "..") parts.pop();
+    else if (part !== "" && part !== ".") parts.push(part);
+  }
+  return parts.join("/");
 }

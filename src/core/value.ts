@@ -44,6 +44,8 @@ const FALSE_WORDS = ["0", "no", "n", "off", "disable", "disabled"];
 const SHOWN_CHARS_MAX = 40;
 // A run this long of letters and digits may be a key; no word of ours is as long.
 const KEY_LIKE = /[A-Za-z0-9+/=]{20}|[^ -~]/;
+// A connection string or a token in part or whole, or a bare key: base64 may begin like a path.
+const SECRET_WITHIN = /SharedAccessKey\s*=|SharedAccessSignature|^[A-Za-z0-9+/]{40,}={1,2}$/i;
 
 /** What may be written, in words; the end of a message and part of `conf/azimuth.ini`. */
 export function allowed(value: Value): string {
@@ -71,6 +73,9 @@ export function allowed(value: Value): string {
 /** What is wrong with `text` as such a value; "" when nothing is. Never shows a secret. */
 export function fault(value: Value, text: string): string {
   if (text === "") return "is empty";
+  if (value.kind !== Kind.SECRET && SECRET_WITHIN.test(text)) {
+    return "holds a key, which is not shown and belongs in the connection string alone";
+  }
   switch (value.kind) {
     case Kind.BOOLEAN:
       return booleanFault(text);

@@ -16,8 +16,9 @@ export class Verdict {
   cause = Cause.NONE;
   /** One line; "" as long as nothing went wrong. */
   text = "";
-  /** When it was found, in Unix s. */
+  /** When it was found, and when a connection stood again, in Unix s. */
   atS = 0;
+  overS = 0;
   private shortLived = 0;
 
   constructor(private readonly endpoint: EndpointSettings) {}
@@ -28,10 +29,11 @@ export class Verdict {
    */
   onFailure(ending: Ending, expiredS: number, wallS: number): void {
     const { cause, step, upMs, unanswered } = ending;
-    const closed = cause === Cause.CLOSED_BY_PEER || cause === Cause.TCP_RESET;
-    const short = closed && step === LinkState.UP && upMs < SHORT_MS && unanswered === "";
-    if (short) this.shortLived++;
-    else if (upMs > 0) this.shortLived = 0;
+    // A hub that gives a device's place to another closes; a reset comes from a broken link.
+    const closed = cause === Cause.CLOSED_BY_PEER && step === LinkState.UP;
+    const refused = cause >= Cause.CONNACK_PROTOCOL && cause <= Cause.CONNACK_NOT_AUTHORISED;
+    if (closed && upMs < SHORT_MS && unanswered === "") this.shortLived++;
+    else if (upMs > 0 || refused) this.shortLived = 0;
     const { endpoint, shortLived } = this;
     this.cause = cause;
     this.atS = wallS;
@@ -49,8 +51,14 @@ export class Verdict {
     this.atS = wallS;
   }
 
+  /** True when a connection has stood since. */
+  get isOver(): boolean {
+    return this.cause === Cause.NONE;
+  }
+
   /** Connected: the text stays for the record, the cause does not. */
-  onUp(): void {
+  onUp(wallS: number): void {
+    if (!this.isOver) this.overS = wallS;
     this.cause = Cause.NONE;
   }
 }

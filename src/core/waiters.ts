@@ -22,6 +22,10 @@ export class Waiters {
     this.clients.push(client);
   }
 
+  get isEmpty(): boolean {
+    return this.clients.length === 0;
+  }
+
   /** Tells all of them how it went. */
   tell(ok: boolean, text: string): void {
     for (const client of this.clients) this.effects.reply(client, ok, text);

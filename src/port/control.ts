@@ -1,14 +1,17 @@
 // The control socket: `azimuth status`, `connect`, `led` … reach the running agent through it.
 // Neighbours: the turn gets the words and drains REPLY effects here; main asks as a client.
 // Invariant: the socket never exists with a mode other than 0600; a client costs one slot until
-// it has its reply; whatever a client sends, it gets a refusal or a reply, and never a crash.
+// it has its reply; whatever a client sends, it gets a refusal or a reply, and never a crash. Of
+// agents that start together one gets the path, and none removes a socket of another.
 
-import { lstatSync, mkdirSync, unlinkSync } from "node:fs";
+import { lstatSync, mkdirSync, renameSync, rmSync, statSync } from "node:fs";
 import type { Socket, UnixSocketListener } from "bun";
 import type { Control } from "../core/effects.ts";
 import { CONTROL_CLIENTS_MAX, CONTROL_LINE_BYTES_MAX } from "../limits.ts";
 
 const IDLE_MS = 10_000;
+/** Longest wait for others that start at this moment. */
+const TURN_MS = 2_000;
 /** sun_path holds 108 bytes with its final zero (unix(7)). */
 const PATH_BYTES_MAX = 107;
 const REPLY_BYTES_MAX = 4 * 1024 * 1024;
@@ -78,6 +81,8 @@ class Client {
 /** The server side, one request a connection. */
 export class ControlServer implements Control {
   private listener: UnixSocketListener<Client> | null = null;
+  private path = "";
+  private identity = "";
   private readonly clients = new Map<number, Client>();
   private nextNumber = 0;
 
@@ -93,17 +98,22 @@ export class ControlServer implements Control {
     if (Buffer.byteLength(path) > PATH_BYTES_MAX) {
       return `${name}: longer than ${PATH_BYTES_MAX} bytes`;
     }
-    const found = kind(path);
-    if (found === "other") return `${name}: exists and is not a socket`;
-    if (found === "socket") {
-      if (await isAnswering(path)) return `azimuth is already running (${path})`;
-      try {
-        unlinkSync(path);
-      } catch (error) {
-        return `${name}: cannot replace the socket of a dead process: ${codeOf(error)}`;
-      }
+    if (kind(path) === "other") return `${name}: exists and is not a socket`;
+    const before = process.umask(0o022);
+    try {
+      mkdirSync(parent(path), { recursive: true, mode: 0o755 });
+    } catch (error) {
+      return unwritable(name, error);
+    } finally {
+      process.umask(before);
     }
-    return this.listen(path, name);
+    const turn = await takeTurn(path);
+    try {
+      const isTaken = kind(path) === "socket" && (await isAnswering(path));
+      return isTaken ? `azimuth is already running (${path})` : this.listen(path, name);
+    } finally {
+      turn?.stop(true);
+    }
   }
 
   /** Sends the reply and closes; a client that has gone is passed over. */
@@ -113,23 +123,29 @@ export class ControlServer implements Control {
     client.answer(lineOf(ok, text));
   }
 
-  /** Stops listening, drops the clients and removes the socket file. */
+  /** Stops listening, drops the clients and removes the socket file, if it is still this one's. */
   close(): void {
     for (const client of this.clients.values()) client.rest();
     this.clients.clear();
+    // While it still answers nobody else replaces it.
+    if (this.identity !== "" && identityOf(this.path) === this.identity) {
+      rmSync(this.path, { force: true });
+    }
+    this.identity = "";
     this.listener?.stop(true);
     this.listener = null;
   }
 
   private listen(path: string, name: string): string {
+    // Bun removes the name it was bound to when it stops, whoever has that name by then: so that
+    // is a name of this process alone, and the socket moves to its path in one step.
+    const own = `${path}.${process.pid}`;
+    // Set before bind: a socket that is made narrower afterwards was open for a moment.
     const before = process.umask(0o177);
     try {
-      process.umask(0o022);
-      mkdirSync(parent(path), { recursive: true, mode: 0o755 });
-      // Set before bind: a socket that is made narrower afterwards was open for a moment.
-      process.umask(0o177);
+      rmSync(own, { force: true });
       this.listener = Bun.listen<Client>({
-        unix: path,
+        unix: own,
         // A client may shut its writing side once the request is out.
         allowHalfOpen: true,
         socket: {
@@ -140,12 +156,13 @@ export class ControlServer implements Control {
           close: (socket) => this.onClose(socket.data),
         },
       });
+      this.identity = identityOf(own);
+      this.path = path;
+      renameSync(own, path);
       return "";
     } catch (error) {
-      const code = codeOf(error);
-      return code === "EADDRINUSE"
-        ? `azimuth is already running (${path})`
-        : `${name}: ${code}; its folder must be writable for the agent`;
+      this.close();
+      return unwritable(name, error);
     } finally {
       process.umask(before);
     }
@@ -294,6 +311,36 @@ async function isAnswering(path: string): Promise<boolean> {
     const code = codeOf(error);
     return code !== "ECONNREFUSED" && code !== "ENOENT";
   }
+}
+
+/**
+ * Waits until no other process is between its look at `path` and its own socket there. The turn is
+ * a socket in the abstract namespace (unix(7)), which the kernel frees however its process ends.
+ * Null, after a while: a stranger that sits on the name must not keep the agent from starting.
+ */
+async function takeTurn(path: string): Promise<UnixSocketListener<undefined> | null> {
+  // The folder's identity, for a path may be written in many ways.
+  const place = `${identityOf(parent(path))} ${path.slice(path.lastIndexOf("/") + 1)}`;
+  const unix = `\0azimuth-${Bun.hash(place).toString(16)}`;
+  const untilMs = performance.now() + TURN_MS;
+  for (;;) {
+    try {
+      return Bun.listen({ unix, socket: { data() {} } });
+    } catch (error) {
+      if (codeOf(error) !== "EADDRINUSE" || performance.now() > untilMs) return null;
+      await Bun.sleep(5);
+    }
+  }
+}
+
+/** Device and inode behind `path`, "" when there is nothing. */
+function identityOf(path: string): string {
+  const found = statSync(path, { bigint: true, throwIfNoEntry: false });
+  return found === undefined ? "" : `${found.dev}:${found.ino}`;
+}
+
+function unwritable(name: string, error: unknown): string {
+  return `${name}: ${codeOf(error)}; its folder must be writable for the agent`;
 }
 
 function parent(path: string): string {

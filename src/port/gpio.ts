@@ -9,10 +9,10 @@ import {
   constants,
   existsSync,
   fstatSync,
-  ftruncateSync,
   openSync,
   readdirSync,
   readFileSync,
+  readSync,
   statSync,
   writeFileSync,
   writeSync,
@@ -259,12 +259,17 @@ class File implements Driver {
   }
 
   private open(): void {
-    // O_NONBLOCK because opening a FIFO without a reader would hold up the loop.
-    const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_NONBLOCK;
+    // Asked before opening, which alone may set off a device (a watchdog, a tape).
+    const found = statSync(this.path, { throwIfNoEntry: false });
+    const isOther = found !== undefined && !found.isFile() && !found.isDirectory();
+    if (isOther) throw new Error(`${this.path}: not a plain file`);
+    const flags = constants.O_RDWR | constants.O_CREAT | constants.O_NONBLOCK;
     this.descriptor = openSync(this.path, flags, 0o644);
-    const status = fstatSync(this.descriptor);
-    if (!status.isFile()) throw new Error(`${this.path}: not a plain file`);
-    if (status.size > LIT.length) ftruncateSync(this.descriptor, LIT.length);
+    const bytes = Buffer.alloc(LIT.length + 1);
+    const length = readSync(this.descriptor, bytes, 0, bytes.length, 0);
+    if (/^[01]?\n?$/.test(bytes.toString("latin1", 0, length))) return;
+    // Whatever it is, somebody may need it.
+    throw new Error(`${this.path}: holds more than a lamp's 0 or 1; give the lamp its own file`);
   }
 }
 

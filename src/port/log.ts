@@ -3,7 +3,7 @@
 // Invariant: a log line never stops the agent: when nobody takes it, it is dropped and counted,
 // and the next line that gets through is preceded by the count.
 
-import { closeSync, constants, fstatSync, openSync, writeSync } from "node:fs";
+import { constants, fstatSync, openSync, writeSync } from "node:fs";
 import { Level, type Log } from "../core/effects.ts";
 
 /** A pipe takes up to PIPE_BUF bytes whole or not at all (POSIX write), so no line is torn. */
@@ -33,8 +33,8 @@ export class StderrLog implements Log {
   private level: Level;
   private readonly isJournal: boolean;
   private readonly descriptor: number;
-  private readonly isOwn: boolean;
   private readonly line = Buffer.alloc(LINE_BYTES_MAX);
+  /** Lines dropped since the last one that got through. */
   private dropped = 0;
 
   constructor(options: LogOptions = {}) {
@@ -42,17 +42,11 @@ export class StderrLog implements Log {
     this.level = options.level ?? Level.INFO;
     this.isJournal = options.isJournal ?? isJournal(given);
     this.descriptor = unblocked(given);
-    this.isOwn = this.descriptor !== given;
   }
 
   /** Lines louder than or as loud as `level` are written from now on. */
   setLevel(level: Level): void {
     this.level = level;
-  }
-
-  /** Lines dropped since the last one that got through. */
-  droppedCount(): number {
-    return this.dropped;
   }
 
   /** Writes one line; control characters become `?`, what exceeds 4 KB is cut. */
@@ -63,11 +57,6 @@ export class StderrLog implements Log {
       return;
     }
     this.dropped = this.put(level, text) ? 0 : 1;
-  }
-
-  /** Gives back the descriptor that was opened beside the given one, if any. */
-  close(): void {
-    if (this.isOwn) closeSync(this.descriptor);
   }
 
   private put(level: Level, text: string): boolean {

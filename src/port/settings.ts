@@ -4,7 +4,7 @@
 // passed over in silence, and a pasted connection string (`;` and `=` inside) comes out whole.
 // `ini` would cut it at the first `;`, so each value is quoted before `ini` gets to see it.
 
-import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readSync, statSync } from "node:fs";
 import { parse as parseIni } from "ini";
 import type { Entry, Problem } from "../core/effects.ts";
 
@@ -14,11 +14,20 @@ const NAME = /^[A-Za-z0-9_.-]+$/;
 const NAME_ALLOWED = "allowed: letters, digits, `.`, `-`, `_`";
 /** `ini` leaves it out, for good reason, and would do so without a word. */
 const PROTOTYPE = "__proto__";
+/** Nothing behind it is a comment: ` ;` may stand between its parts, which must not get lost. */
+const WHOLE_KEY = "connection-string";
 
 /** What a settings file says. */
 export interface Parsed {
   readonly entries: Entry[];
   readonly problems: Problem[];
+  /** Every `[name]` with a good name, with its line, whether or not keys follow. */
+  readonly sections: SectionLine[];
+}
+
+interface SectionLine {
+  readonly name: string;
+  readonly line: number;
 }
 
 /** The text of a small secret file, or one line that says why it cannot be had. */
@@ -38,8 +47,8 @@ export function load(path: string): Parsed {
 
 /**
  * Parses INI text: `[section]`, `key = value`, comments after `;` or `#`. An inline comment needs
- * white space before it. A value may be in "double" quotes with JSON's escapes or in 'single'
- * quotes without any. At most 256 KB.
+ * white space before it, and quotes round the value where that is a connection string. A value may
+ * be in "double" quotes with JSON's escapes or in 'single' quotes without any. At most 256 KB.
  */
 export function parse(text: string): Parsed {
   if (Buffer.byteLength(text) > FILE_BYTES_MAX) {
@@ -48,7 +57,7 @@ export function parse(text: string): Parsed {
   const pass = new LinePass();
   const lines = text.replace(/^\uFEFF/, "").split(/\r\n|\n|\r/);
   for (const [index, line] of lines.entries()) pass.line(line, index + 1);
-  return { entries: joined(pass), problems: pass.problems };
+  return { entries: joined(pass), problems: pass.problems, sections: pass.sections };
 }
 
 /** Reads a file of at most 4 KB that holds one secret; the final line break is not part of it. */
@@ -64,10 +73,21 @@ export function readSecret(path: string): Secret {
   };
 }
 
+/** Whether two paths lead to one file that is there, by whatever links. */
+export function isSameFile(one: string, other: string): boolean {
+  try {
+    const [a, b] = [statSync(one), statSync(other)];
+    return a.dev === b.dev && a.ino === b.ino;
+  } catch {
+    return false;
+  }
+}
+
 /** Goes over the lines, collects entries and problems, and writes the text that `ini` gets. */
 class LinePass {
   readonly entries: Entry[] = [];
   readonly problems: Problem[] = [];
+  readonly sections: SectionLine[] = [];
   /** The quoted form, begun with a section of no name so that no key can shadow a section. */
   readonly quoted: string[] = ["[]"];
   private readonly lineOf = new Map<string, number>();
@@ -97,6 +117,7 @@ class LinePass {
     } else if (!this.isSectionGood) {
       this.problem(line, "", `bad section name; ${NAME_ALLOWED}`);
     } else {
+      this.sections.push({ name, line });
       // An escaped dot keeps `ini` from nesting [a.b] in [a], where a key b may be.
       this.quoted.push(`[${name.replaceAll(".", "\\.")}]`);
     }
@@ -113,7 +134,7 @@ class LinePass {
       this.problem(line, "", `bad key name; ${NAME_ALLOWED}`);
       return;
     }
-    const value = read(text.slice(equals + 1));
+    const value = read(text.slice(equals + 1), key === WHOLE_KEY);
     if (typeof value !== "string") {
       this.problem(line, key, value.problem);
       return;
@@ -152,12 +173,12 @@ function placeOf({ line, section, key }: Entry): Omit<Problem, "text"> {
   return { line, section, key };
 }
 
-/** The value in `text`, which is what follows `=`, comment and all. */
-function read(text: string): string | { problem: string } {
+/** The value in `text`, which is what follows `=`, comment and all; `isWhole`: without one. */
+function read(text: string, isWhole: boolean): string | { problem: string } {
   const content = text.trim();
   const quote = content[0];
   if (quote !== '"' && quote !== "'") {
-    const comment = text.search(/\s[;#]/);
+    const comment = isWhole ? -1 : text.search(/\s[;#]/);
     return (comment < 0 ? content : text.slice(0, comment)).trim();
   }
   const pattern = quote === '"' ? /^"((?:[^"\\]|\\.)*)"(.*)$/s : /^'([^']*)'(.*)$/s;
@@ -189,7 +210,7 @@ function quoted(value: string): string {
 }
 
 function unreadable(text: string): Parsed {
-  return { entries: [], problems: [{ line: 0, section: "", key: "", text }] };
+  return { entries: [], problems: [{ line: 0, section: "", key: "", text }], sections: [] };
 }
 
 interface SmallFile {

@@ -7,18 +7,13 @@ import type { Signer, SignerEvents } from "../core/effects.ts";
 
 /** HMAC-SHA256 (RFC 2104) with a key held in memory. */
 export class KeySigner implements Signer {
-  private key: Uint8Array;
+  private readonly key: Uint8Array;
 
   /** @param keyBase64 the device key, base64 as in a connection string; secret. */
   constructor(
     private readonly events: SignerEvents,
     keyBase64: string,
   ) {
-    this.key = decoded(keyBase64);
-  }
-
-  /** Replaces the key; answers under way keep the old one. */
-  setKey(keyBase64: string): void {
     this.key = decoded(keyBase64);
   }
 

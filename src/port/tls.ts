@@ -1,12 +1,14 @@
 // The uplink: one TLS connection at a time over Bun.connect, every failure named by one Cause.
 // Neighbours: the turn calls open, write, end, abort and gets the events; the link machine owns
-// the deadlines, for Bun sets none on connecting, on the handshake or on closing.
+// the deadlines, for Bun sets none on connecting, on the handshake or on closing. Here alone
+// it is known whether a dial that hangs does so for want of an address.
 // Invariant: each connection carries its own state, so nothing of an older or aborted one is
 // heard again; no event comes from inside a call; nothing is read before the peer is verified.
 
 import type { Socket } from "bun";
 import { Cause, type Target, type Uplink, type UplinkEvents } from "../core/effects.ts";
 import { assert } from "../kit/assert.ts";
+import { DIAL_MS } from "../limits.ts";
 
 enum State {
   DIALLING,
@@ -34,6 +36,10 @@ const TLS_1_2 = 0x0303;
 /** The kernel gives up on a neighbour that answers no ARP after three tries of 1 s. */
 const NEIGHBOUR_MS = 2_500;
 const SUBJECT_CHARS_MAX = 80;
+/** Parts of the dial's time: when it counts as hanging, and how long its name may then take. */
+const HANGING = 0.5;
+const ANSWER = 0.4;
+const UNRESOLVED: Ending = { cause: Cause.NAME_LOOKUP_FAILED, detail: "timed out" };
 
 const ISSUER_CODES =
   /^(UNABLE_TO_(GET_ISSUER|VERIFY_LEAF)|DEPTH_ZERO_SELF|SELF_SIGNED|CERT_UNTRUSTED)/;
@@ -48,17 +54,12 @@ class Connection {
   /** Thrown by our own side inside an event; not a failure of the connection. */
   thrown: unknown = undefined;
   readonly startMs = performance.now();
+  timer: Timer | undefined = undefined;
 
   constructor(
     readonly owner: Tls,
     readonly target: Target,
   ) {}
-
-  /** Marks what our own side threw, so that it is told from a failure of TLS. */
-  own(error: unknown): unknown {
-    this.thrown = error;
-    return error;
-  }
 }
 
 /** TLS 1.2 or later with the host name always checked; there is no switch that weakens it. */
@@ -67,8 +68,14 @@ export class Tls implements Uplink {
   private session: Buffer | null = null;
   private sessionTarget: Target | null = null;
 
-  /** @param events told from the event loop, never from inside a call into this class. */
-  constructor(private readonly events: UplinkEvents) {}
+  /**
+   * @param events told from the event loop, never from inside a call into this class
+   * @param dialMs the link gives up a dial after this
+   */
+  constructor(
+    private readonly events: UplinkEvents,
+    private readonly dialMs = DIAL_MS,
+  ) {}
 
   /** Dials `target`; `roots` must hold the PEM of the only certificates that are trusted. */
   open(target: Target): void {
@@ -80,6 +87,7 @@ export class Tls implements Uplink {
       this.close(connection, { cause: Cause.SOCKET_FAILED, detail: "no trusted roots given" });
       return;
     }
+    connection.timer = setTimeout(() => this.onHanging(connection), this.dialMs * HANGING);
     try {
       Bun.connect<Connection>(optionsOf(connection)).catch(ignore);
     } catch (error) {
@@ -121,6 +129,7 @@ export class Tls implements Uplink {
     if (connection === null) return;
     this.connection = null;
     connection.state = State.CLOSED;
+    clearTimeout(connection.timer);
     connection.socket?.terminate();
   }
 
@@ -131,6 +140,7 @@ export class Tls implements Uplink {
     }
     connection.socket = socket;
     connection.state = State.SHAKING;
+    clearTimeout(connection.timer);
     socket.setNoDelay(true);
     if (this.session !== null && isSameTarget(this.sessionTarget, connection.target)) {
       socket.setSession(this.session);
@@ -194,6 +204,14 @@ export class Tls implements Uplink {
     dialCode(connection.target, waitedMs).then((code) => this.close(connection, dialEnding(code)));
   }
 
+  /** Asked no sooner, for Bun.connect has asked already: it costs a thread and a query. */
+  private onHanging(connection: Connection): void {
+    const { host } = connection.target;
+    connection.timer = setTimeout(() => this.close(connection, UNRESOLVED), this.dialMs * ANSWER);
+    // libc, as Bun.connect: /etc/hosts and nsswitch.conf count.
+    Bun.dns.lookup(host, { backend: "libc" }).then(() => clearTimeout(connection.timer), ignore);
+  }
+
   private forget(): void {
     this.session = null;
     this.sessionTarget = null;
@@ -202,6 +220,7 @@ export class Tls implements Uplink {
   private close(connection: Connection, ending: Ending): void {
     if (connection.state === State.CLOSED) return;
     connection.state = State.CLOSED;
+    clearTimeout(connection.timer);
     const socket = connection.socket;
     connection.socket = null;
     socket?.terminate();
@@ -229,32 +248,16 @@ function optionsOf(connection: Connection): Bun.TCPSocketConnectOptions<Connecti
 /** One set of handlers for all connections; `socket.data` says whose event it is. */
 const HANDLERS: Bun.SocketHandler<Connection> = {
   open(socket) {
-    try {
-      socket.data.owner.onOpen(socket.data, socket as TlsSocket);
-    } catch (error) {
-      throw socket.data.own(error);
-    }
+    guard(socket, ({ owner }) => owner.onOpen(socket.data, socket as TlsSocket));
   },
   handshake(socket, isAuthorised, error) {
-    try {
-      socket.data.owner.onHandshake(socket.data, isAuthorised, error);
-    } catch (thrown) {
-      throw socket.data.own(thrown);
-    }
+    guard(socket, ({ owner }) => owner.onHandshake(socket.data, isAuthorised, error));
   },
   data(socket, chunk) {
-    try {
-      socket.data.owner.onData(socket.data, chunk);
-    } catch (error) {
-      throw socket.data.own(error);
-    }
+    guard(socket, ({ owner }) => owner.onData(socket.data, chunk));
   },
   drain(socket) {
-    try {
-      socket.data.owner.onDrain(socket.data);
-    } catch (error) {
-      throw socket.data.own(error);
-    }
+    guard(socket, ({ owner }) => owner.onDrain(socket.data));
   },
   error(socket, error) {
     // Bun brings here what our own events throw; a broken assertion must end the process.
@@ -268,6 +271,16 @@ const HANDLERS: Bun.SocketHandler<Connection> = {
     socket.data.owner.onConnectError(socket.data, error);
   },
 };
+
+/** Marks what our own side throws, so that it is told from a failure of TLS. */
+function guard({ data }: Socket<Connection>, step: (connection: Connection) => void): void {
+  try {
+    step(data);
+  } catch (error) {
+    data.thrown = error;
+    throw error;
+  }
+}
 
 /** The promise of Bun.connect tells nothing that the handlers do not tell. */
 function ignore(): void {}

@@ -7,7 +7,7 @@ import { type EnrollOptions, enroll, enrollment, registration } from "./enrollme
 import type { Remote } from "./remote.ts";
 import { Refused } from "./remote.ts";
 import { eventLine } from "./server/line.ts";
-import { need, parse, print, printJson, type Row, Usage } from "./words.ts";
+import { need, noMore, parse, print, printJson, type Row, Usage } from "./words.ts";
 
 /** Options that belong to single commands. */
 export interface CommandOptions {
@@ -38,6 +38,7 @@ async function setStatus(remote: Remote, path: string, status: string): Promise<
 
 async function device(remote: Remote, words: string[], options: CommandOptions): Promise<void> {
   const verb = need(words[0], "what to do with devices (create|list|show|delete|enable|disable)");
+  noMore(words, verb === "list" ? 1 : 2);
   if (verb === "list") {
     for (const row of (await remote.call("GET", "/devices")) as Row[]) {
       print(`${row.deviceId} ${row.status} ${row.connectionState}`);
@@ -75,6 +76,7 @@ async function device(remote: Remote, words: string[], options: CommandOptions):
 async function twin(remote: Remote, words: string[]): Promise<void> {
   const verb = need(words[0], "get or set");
   const path = `/twins/${encodeURIComponent(need(words[1], "a device id"))}`;
+  noMore(words, verb === "get" ? 2 : 3);
   if (verb === "get") {
     printJson(await remote.call("GET", path));
     return;
@@ -88,6 +90,7 @@ async function twin(remote: Remote, words: string[]): Promise<void> {
 
 async function method(remote: Remote, words: string[]): Promise<void> {
   const path = `/twins/${encodeURIComponent(need(words[0], "a device id"))}/methods`;
+  noMore(words, 3);
   const methodName = need(words[1], "a method name");
   const payload = words[2] === undefined ? null : parse(words[2], "the method payload");
   printJson(await remote.call("POST", path, { methodName, payload }));
@@ -95,13 +98,18 @@ async function method(remote: Remote, words: string[]): Promise<void> {
 
 async function mail(remote: Remote, words: string[], options: CommandOptions): Promise<void> {
   const id = encodeURIComponent(need(words[0], "a device id"));
+  noMore(words, 2);
   const bag = options.bag === undefined ? "" : `?bag=${options.bag}`;
   const sent = await remote.control("POST", `c2d/${id}${bag}`, need(words[1], "the text to send"));
   print((sent as { messageId: string }).messageId);
 }
 
 async function tail(remote: Remote, words: string[], options: CommandOptions): Promise<void> {
-  const of = words[0] === undefined ? "" : `?device=${encodeURIComponent(words[0])}`;
+  noMore(words, 1);
+  const id = words[0] === undefined ? "" : encodeURIComponent(words[0]);
+  const of = id === "" ? "" : `?device=${id}`;
+  // Events of a device that is not there would never come.
+  if (id !== "" && remote.place.key !== "") await remote.call("GET", `/devices/${id}`);
   for await (const line of remote.lines(`events${of}`)) {
     print(options.json === true ? line : eventLine(JSON.parse(line)));
   }
@@ -126,6 +134,7 @@ export async function runCommand(
     case "tail":
       return tail(remote, words, options);
     case "enroll":
+      noMore(words, 0);
       return enroll(remote, options.enroll ?? {});
     case "enrollment":
       return enrollment(remote, words);

@@ -6,7 +6,7 @@
 import { readFileSync } from "node:fs";
 import { deviceKey } from "./model/dps/key.ts";
 import { Refused, type Remote } from "./remote.ts";
-import { need, parse, print, printJson, type Row, Usage } from "./words.ts";
+import { need, noMore, parse, print, printJson, type Row, Usage } from "./words.ts";
 
 /** Options of `enroll`. */
 export interface EnrollOptions {
@@ -152,6 +152,7 @@ async function list(remote: Remote): Promise<void> {
 export async function enrollment(remote: Remote, words: readonly string[]): Promise<void> {
   const allowed = "list|show|delete|enable|disable|key";
   const verb = need(words[0], `what to do with enrollments (${allowed})`);
+  noMore(words, verb === "list" ? 1 : verb === "key" ? 3 : 2);
   if (verb === "list") return list(remote);
   if (!allowed.split("|").includes(verb)) {
     throw new Usage(`enrollment ${verb} is unknown; allowed: ${allowed.replaceAll("|", " ")}`);
@@ -183,6 +184,7 @@ export async function enrollment(remote: Remote, words: readonly string[]): Prom
 export async function registration(remote: Remote, words: readonly string[]): Promise<void> {
   const verb = need(words[0], "what to do with registrations (show|delete)");
   const path = `/registrations/${encodeURIComponent(need(words[1], "a registration id"))}`;
+  noMore(words, 2);
   if (verb === "show") printJson(await remote.provision("GET", path));
   else if (verb === "delete") await remote.provision("DELETE", path);
   else throw new Usage(`registration ${verb} is unknown; allowed: show delete`);

@@ -228,6 +228,48 @@ describe("client", () => {
     expect(text).toContain("c2d c3 m9 queued");
   });
 
+  test("words too many, and devices that are not there, are refused at once", async () => {
+    const many = [
+      ["device", "list", "all"],
+      ["device", "create", "c9", "c10"],
+      ["twin", "get", "c1", "LED1"],
+      ["twin", "set", "c1", "{}", "{}"],
+      ["method", "c1", "blink", "1", "2"],
+      ["c2d", "c1", "hello", "there"],
+      ["tail", "c1", "c2"],
+      ["enroll", "c9", "--symmetric", "c9"],
+      ["enrollment", "list", "all"],
+      ["enrollment", "show", "c9", "c10"],
+      ["registration", "show", "c9", "c10"],
+    ];
+    for (const words of many) {
+      const { code, problem } = await client(...words);
+      expect(problem).toMatch(/^azure: "[^"]+" is a word too many; put what .*\n$/);
+      expect(code).toBe(2);
+    }
+    expect((await client("device", "list")).out).not.toContain("c9 ");
+    const gone = await client("tail", "nope");
+    expect([gone.code, gone.problem]).toEqual([
+      1,
+      "azure: 404 DeviceNotFound: device nope is not registered\n",
+    ]);
+  });
+
+  test("says in its own words why there is no answer", async () => {
+    const other = await serve("--quiet");
+    const { caFile, httpsPort } = served.ready;
+    const from = (port: number) =>
+      run("device", "list", "--url", `https://localhost:${port}`, "--ca", caFile, "--key", KEY);
+    const foreign = await from(other.ready.httpsPort);
+    expect(foreign.problem).toMatch(
+      /: its certificate is not one of this authority \([A-Z_]+\)\n$/,
+    );
+    await other.stop();
+    const nobody = await from(other.ready.httpsPort);
+    expect(nobody.problem).toEndWith(`:${other.ready.httpsPort}: nothing listens there\n`);
+    expect((await from(httpsPort)).problem).toContain("401");
+  });
+
   test("finds the emulator by address, authority and key", async () => {
     const { caFile, httpsPort, serviceKey } = served.ready;
     const url = `https://localhost:${httpsPort}`;
@@ -243,6 +285,7 @@ describe("client", () => {
 });
 
 describe("errors", () => {
+  const at = (url: string, ca = "/none", key = KEY) => ["--url", url, "--ca", ca, "--key", key];
   const cases: [string[], number, RegExp][] = [
     [[], 2, /a command is missing/],
     [["dance"], 2, /dance is not a command/],
@@ -252,9 +295,18 @@ describe("errors", () => {
     [["serve", "--quiet", "--fault", "{"], 2, /--fault is not JSON/],
     [["serve", "--quiet", "--fault", '{"kind":"x"}'], 1, /kind must be one of/],
     [["serve", "--quiet", "--device", "a b"], 1, /deviceId must be/],
-    [["enroll"], 1, /give --data DIR, or --url URL/],
-    [["device", "list"], 1, /give --data DIR, or --url URL/],
+    [["serve", "now"], 2, /"now" is a word too many/],
+    [["serve", "--service-key", "zzz"], 2, /--service-key is not base64/],
+    [["serve", "--hub-name", ""], 2, /--hub-name "" is not a host name or address/],
+    [["serve", "--name", "a,b"], 2, /--name "a,b" is not a host name or address/],
+    [["serve", "--data", MAIN], 1, /^azure: .*main\.ts: is not a folder \(EEXIST\)$/m],
+    [["enroll"], 2, /give --data DIR, or --url URL/],
+    [["device", "list"], 2, /give --data DIR, or --url URL/],
     [["device", "list", "--data", "/nonexistent"], 1, /no emulator runs in this folder/],
+    [["device", "list", ...at("localhost:1")], 2, /--url must be https:/],
+    [["device", "list", ...at("https://localhost:1", "/none")], 1, /none: cannot be read/],
+    [["device", "list", ...at("https://localhost:1", MAIN)], 1, /holds no certificate in PEM/],
+    [["device", "list", ...at("https://localhost:1", MAIN, "?")], 2, /--key is not base64/],
   ];
   for (const [words, code, problem] of cases) {
     test(words.join(" ") || "nothing", async () => {

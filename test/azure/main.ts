@@ -10,7 +10,7 @@ import type { UnknownFilter } from "./model/options.ts";
 import { findPlace, Remote } from "./remote.ts";
 import { type Emulator, type EmulatorOptions, startEmulator } from "./server/emulator.ts";
 import { eventLine } from "./server/line.ts";
-import { Usage } from "./words.ts";
+import { base64, lineOf, noMore, Usage } from "./words.ts";
 
 const HELP = `usage: bun test/azure/main.ts COMMAND
   serve [--host NAME] [--listen ADDRESS] [--name NAME]… [--https-port N] [--mqtt-port N]
@@ -99,6 +99,16 @@ function oneOf<T extends string>(
   throw new Usage(`--${name} must be one of ${all.join(", ")}`);
 }
 
+const NAME = /^[A-Za-z0-9:]([A-Za-z0-9._:-]{0,251}[A-Za-z0-9])?$/;
+
+/** Host names and addresses: they go into certificates. */
+function checkNames(values: Values): void {
+  for (const name of ["host", "listen", "name", "hub-name", "second-hub"] as const) {
+    const bad = [values[name] ?? []].flat().find((one) => !NAME.test(one));
+    if (bad !== undefined) throw new Usage(`--${name} "${bad}" is not a host name or address`);
+  }
+}
+
 /** Leaves out what was not given, so that defaults stay in one place. */
 function given<T extends object>(value: T): { [K in keyof T]: Exclude<T[K], undefined> } {
   const entries = Object.entries(value).filter(([, item]) => item !== undefined);
@@ -106,6 +116,7 @@ function given<T extends object>(value: T): { [K in keyof T]: Exclude<T[K], unde
 }
 
 function emulatorOptions(values: Values): EmulatorOptions {
+  checkNames(values);
   const yearS = 31_536_000;
   const log = (event: HubEvent): void => {
     process.stderr.write(`${eventLine(event)}\n`);
@@ -124,7 +135,7 @@ function emulatorOptions(values: Values): EmulatorOptions {
       retryAfterS: whole(values, "retry-after", 86_400),
       assignMs: whole(values, "assign-ms", 86_400_000),
     }),
-    serviceKey: values["service-key"],
+    serviceKey: base64(values["service-key"], "service-key"),
     certificateType: oneOf(values, "cert-type", ["ec", "rsa"] as const),
     hub: given({
       graceS: whole(values, "grace", yearS),
@@ -191,6 +202,7 @@ async function run(): Promise<number> {
     case undefined:
       throw new Usage("a command is missing; --help lists them");
     case "serve":
+      noMore(words, 0);
       serve(values);
       return -1;
     case "enroll":
@@ -227,6 +239,6 @@ try {
 } catch (error) {
   const isUsage =
     error instanceof Usage || String((error as { code?: unknown }).code).startsWith("ERR_PARSE");
-  process.stderr.write(`azure: ${(error as Error).message.split("\n")[0]}\n`);
+  process.stderr.write(`azure: ${lineOf(error)}\n`);
   process.exit(isUsage ? 2 : 1);
 }

@@ -6,6 +6,7 @@
 import { readFileSync } from "node:fs";
 import { makeSas } from "./model/sas.ts";
 import { readReady } from "./server/ready.ts";
+import { base64, Usage } from "./words.ts";
 
 /** An error whose message is the whole story, for exit code 1. */
 export class Refused extends Error {}
@@ -55,13 +56,47 @@ export function findPlace(options: PlaceOptions): Place {
   const { url, ca, dpsKey } = options;
   const key = options.key ?? (dpsKey === undefined ? undefined : "");
   if (url === undefined || ca === undefined || key === undefined) {
-    throw new Refused("where is the emulator? give --data DIR, or --url URL --ca FILE --key KEY");
+    throw new Usage("where is the emulator? give --data DIR, or --url URL --ca FILE --key KEY");
+  }
+  base64(options.key, "key");
+  base64(dpsKey, "dps-key");
+  if (!URL.canParse(url) || new URL(url).protocol !== "https:") {
+    throw new Usage("--url must be https://HOST:PORT");
   }
   const hubName = options.hubName ?? new URL(url).hostname;
   const policy = options.policy ?? "iothubowner";
   const dps = dpsKey === undefined ? undefined : { policy: DPS_OWNER, key: dpsKey };
-  const trust = readFileSync(ca, "utf8");
+  const trust = readTrust(ca);
   return { url: url.replace(/\/$/, ""), ca: trust, hubName, policy, key, dps };
+}
+
+function readTrust(path: string): string {
+  let text = "";
+  try {
+    text = readFileSync(path, "utf8");
+  } catch (error) {
+    throw new Refused(`${path}: cannot be read (${(error as { code?: string }).code})`);
+  }
+  if (!text.includes("-----BEGIN CERTIFICATE-----")) {
+    throw new Refused(`${path}: holds no certificate in PEM`);
+  }
+  return text;
+}
+
+/** Why there was no answer, as a user of the client can act on it. */
+function absence(error: unknown): string {
+  const { code = "", message } = error as { code?: string; message: string };
+  switch (code) {
+    case "ConnectionRefused":
+    case "ECONNREFUSED":
+    case "FailedToOpenSocket":
+      return "nothing listens there";
+    case "ECONNRESET":
+      return "ended the connection without an answer";
+    default:
+      if (!/CERT|SIGNATURE|ISSUER/i.test(code)) return message.split("\n")[0] ?? code;
+      return `its certificate is not one of this authority (${code})`;
+  }
 }
 
 /** A running emulator, seen from outside. */
@@ -135,7 +170,7 @@ export class Remote {
     try {
       return await fetch(this.place.url + path, { ...init, tls: { ca: this.place.ca } });
     } catch (error) {
-      throw new Refused(`${this.place.url}: ${(error as Error).message}`);
+      throw new Refused(`${this.place.url}: ${absence(error)}`);
     }
   }
 }

@@ -66,8 +66,8 @@ describe("taken", () => {
     });
   });
 
-  test("an id may have every character that Azure allows, and 128 of them", () => {
-    const odd = "aZ09-:.+%_#*?!(),=@$'";
+  test("an id may have every character that Azure allows and MQTT can address", () => {
+    const odd = "aZ09-:.%_*?!(),=@$'";
     const id = odd + "x".repeat(128 - odd.length);
     const text = `HostName=h;DeviceId=${id};SharedAccessKey=${KEY}`;
     expect(parseConnection(text)).toMatchObject({ deviceId: id });
@@ -78,6 +78,7 @@ describe("not taken", () => {
   test.each([
     ["", "HostName is missing"],
     ["hello", "entry 1 has no name; allowed: HostName"],
+    [`HostName=h;DeviceId=d1;SharedAccessKey=${KEY} ; my hub`, "entry 4 has no name; allowed"],
     [`DeviceId=d1;SharedAccessKey=${KEY}`, "HostName is missing"],
     [`HostName=h;SharedAccessKey=${KEY}`, "DeviceId is missing"],
     ["HostName=h;DeviceId=d1", "SharedAccessKey is missing"],
@@ -94,6 +95,9 @@ describe("not taken", () => {
     [`HostName=h;DeviceId=d/1;SharedAccessKey=${KEY}`, "DeviceId has a character"],
     [`HostName=h;DeviceId=dé;SharedAccessKey=${KEY}`, "DeviceId has a character"],
     [`HostName=h;DeviceId=d;ModuleId=a/b;SharedAccessKey=${KEY}`, "ModuleId has a character"],
+    [`HostName=h;DeviceId=d+1;SharedAccessKey=${KEY}`, "DeviceId has + or #, which MQTT cannot"],
+    [`HostName=h;DeviceId=d#;SharedAccessKey=${KEY}`, "DeviceId has + or #, which MQTT cannot"],
+    [`HostName=h;DeviceId=d;ModuleId=#;SharedAccessKey=${KEY}`, "ModuleId has + or #, which MQTT"],
     [`HostName=h;DeviceId=${"d".repeat(129)};SharedAccessKey=${KEY}`, "has 129 characters"],
     ["HostName=h;DeviceId=d1;SharedAccessKey=not*base64", "SharedAccessKey is not base64"],
     [`HostName=h;DeviceId=d1;SharedAccessKey=${KEY.slice(0, -1)}`, "SharedAccessKey is not base64"],

@@ -1,62 +1,26 @@
-// Agent, tested on a rig: its table cell by cell, auto-on-startup, stops, and wishes of operators.
-// Neighbours: `src/core/agent.ts`; messages, twin and refusals are tested where they belong.
+// Agent, tested on a rig: its table cell by cell, stops, and wishes of operators.
+// Neighbours: `src/core/agent.ts`; `startup` tests auto-on-startup; messages, twin and refusals
+// are tested where they belong.
 // Invariant: states are reached through the turn alone, as the world would do it.
 
 import { describe, expect, test } from "bun:test";
 import { AgentState } from "../../src/core/agent.ts";
 import { Cause } from "../../src/core/effects.ts";
 import { CLOSE_MS, SIGN_MS } from "../../src/limits.ts";
-import { connack, pingresp, puback, Rig, SIGNATURE, settings } from "../rig.ts";
+import { connack, pingresp, puback, Rig, settings } from "../rig.ts";
+import {
+  asked,
+  connect,
+  disconnect,
+  lose,
+  MANUAL,
+  STATES,
+  type State,
+  sign,
+  started,
+  stop,
+} from "./states.ts";
 import { walkTable } from "./table.ts";
-
-const MANUAL = settings({ data: { autoOnStartup: false } });
-
-type State = keyof typeof AgentState;
-
-/** Online, with the signature for the renewal asked for. */
-function asked(): Rig {
-  const rig = new Rig();
-  rig.online();
-  rig.answerReport();
-  rig.toRenewal();
-  return rig;
-}
-
-/** The same with a message in flight, so that a quiet end has to wait for it. */
-function busy(...acts: readonly ((rig: Rig) => void)[]): Rig {
-  const rig = asked();
-  rig.accept("m");
-  for (const act of acts) act(rig);
-  return rig;
-}
-
-function started(given = settings({}), ...acts: readonly ((rig: Rig) => void)[]): Rig {
-  const rig = new Rig(given);
-  rig.turn.start();
-  for (const act of acts) act(rig);
-  return rig;
-}
-
-const connect = (rig: Rig): void => rig.turn.onCommand(1, ["connect"]);
-const disconnect = (rig: Rig): void => rig.turn.onCommand(1, ["disconnect"]);
-const stop = (rig: Rig): void => rig.turn.stop();
-const sign = (rig: Rig): void => rig.turn.onSigned(SIGNATURE);
-const lose = (rig: Rig): void => rig.close(Cause.TCP_RESET);
-const manual = (rig: Rig): void => rig.turn.onSettings(MANUAL);
-
-/** A rig in each state; wherever that can be, a signature has been asked for. */
-const STATES: Readonly<Record<State, () => Rig>> = {
-  IDLE: () => busy(lose, manual),
-  HELD: () => started(settings({}), disconnect),
-  WAITING: () => busy(lose),
-  SIGNING: () => started(),
-  LINKING: () => started(settings({}), sign, (rig) => rig.secure()),
-  ONLINE: asked,
-  RENEWING: () => busy(disconnect, connect),
-  HOLDING: () => busy(disconnect),
-  STOPPING: () => busy(stop),
-  STOPPED: () => started(settings({}), stop),
-};
 
 /** What an event came to beside another state. */
 function word(rig: Rig, event: () => void): string {
@@ -202,71 +166,6 @@ describe("signing", () => {
   });
 });
 
-describe("connect.auto-on-startup", () => {
-  const AUTO = settings({});
-
-  test("true connects at start, false waits to be told", () => {
-    expect(started(AUTO).take().at(-1)).toStartWith("sign ");
-    const rig = started(MANUAL);
-    expect(rig.take(true).at(-1)).toBe(
-      "log 5 connect.auto-on-startup is false: waiting for `azimuth connect`",
-    );
-    expect(rig.turn.agent.state).toBe(AgentState.IDLE);
-    expect(rig.alarmMs).toBe(Number.POSITIVE_INFINITY);
-  });
-
-  test("false to true connects at once, whatever it was that kept us away", () => {
-    for (const act of [() => {}, disconnect]) {
-      const rig = started(MANUAL, act);
-      rig.take();
-      rig.turn.onSettings(AUTO);
-      expect(rig.take().at(-1)).toStartWith("sign ");
-    }
-  });
-
-  test("false to true while waiting does not wait any longer", () => {
-    const rig = started(MANUAL, connect, sign, lose);
-    expect(rig.turn.agent.state).toBe(AgentState.WAITING);
-    rig.turn.onSettings(AUTO);
-    expect(rig.turn.agent.state).toBe(AgentState.LINKING);
-  });
-
-  test("true to false does not disconnect, and the connection comes back after a loss", () => {
-    const rig = asked();
-    manual(rig);
-    expect(rig.turn.agent.state).toBe(AgentState.ONLINE);
-    lose(rig);
-    rig.redial();
-  });
-
-  test("true to false lets an attempt under way go on", () => {
-    for (const state of ["SIGNING", "LINKING", "RENEWING"] as const) {
-      const rig = STATES[state]();
-      manual(rig);
-      expect(AgentState[rig.turn.agent.state]).toBe(state);
-    }
-  });
-
-  test("true to false ends the waiting for the next attempt", () => {
-    const rig = STATES.WAITING();
-    manual(rig);
-    rig.take();
-    rig.pass(3_600_000);
-    expect(rig.take()).toEqual([]);
-    expect(rig.turn.agent.state).toBe(AgentState.IDLE);
-  });
-
-  test("the same value again changes nothing in any state", () => {
-    for (const state of Object.keys(STATES) as State[]) {
-      const rig = STATES[state]();
-      const { settings: given, deadlineMs } = rig.turn.agent;
-      rig.turn.onSettings(given);
-      expect(AgentState[rig.turn.agent.state]).toBe(state);
-      expect(rig.turn.agent.deadlineMs).toBe(deadlineMs);
-    }
-  });
-});
-
 describe("operators", () => {
   test("a connection made by hand comes back after a loss", () => {
     const rig = started(MANUAL, connect, sign);
@@ -351,6 +250,63 @@ describe("stop", () => {
       expect(rig.alarmMs).toBe(Number.POSITIVE_INFINITY);
     });
   }
+
+  /** The last line of a stop in `state`, with messages in the outbox. */
+  function lastLine(state: State, count: number): string | undefined {
+    const rig = STATES[state]();
+    rig.accept(...Array.from({ length: count }, () => "m"));
+    rig.take();
+    stop(rig);
+    rig.pass(60_000);
+    const calls = rig.take(true);
+    return calls.findLast((call) => call.startsWith("log "));
+  }
+
+  test("tells the messages that are lost, and how many", () => {
+    expect(lastLine("SIGNING", 0)).toBe("log 5 stopped");
+    expect(lastLine("SIGNING", 1)).toBe("log 4 stopped; 1 message was not delivered and is lost");
+    for (const state of ["HELD", "LINKING", "ONLINE"] as const) {
+      expect(lastLine(state, 12)).toBe(
+        "log 4 stopped; 12 messages were not delivered and are lost",
+      );
+    }
+    expect(lastLine("HOLDING", 12)).toBe(
+      "log 4 stopped; 13 messages were not delivered and are lost",
+    );
+  });
+
+  test("sends on what waits while it has the time, and makes no new messages", () => {
+    const rig = new Rig(settings({ telemetry: { intervalS: 1 }, data: { inFlightMax: 1 } }));
+    rig.online();
+    rig.accept("a", "b", "c");
+    stop(rig);
+    const texts: string[] = [];
+    for (let round = 0; round < 3; round++) {
+      const [message] = rig.messages();
+      texts.push(message?.payload ?? "");
+      rig.pass(2000);
+      rig.turn.onData(puback(message!.identifier));
+    }
+    expect(texts).toEqual(["a", "b", "c"]);
+    expect(rig.sent().map((one) => one.type)).toEqual([14]);
+    rig.close();
+    expect(rig.take(true).slice(-2)).toEqual(["log 5 stopped", "exit 0"]);
+  });
+
+  test("of a held or renewed connection loses nothing: what waits goes out with the next", () => {
+    const rig = new Rig(settings({ data: { inFlightMax: 1 } }));
+    rig.online();
+    rig.accept("a", "b");
+    const [first] = rig.messages();
+    disconnect(rig);
+    rig.turn.onData(puback(first!.identifier));
+    expect(rig.sent().map((one) => one.type)).toEqual([14]);
+    rig.close();
+    expect(rig.logs().join()).not.toContain("lost");
+    connect(rig);
+    rig.reconnect();
+    expect(rig.messages().map((one) => one.payload)).toEqual(["b"]);
+  });
 
   test("with telemetry running nothing rings any more, either", () => {
     const rig = started(settings({ telemetry: { intervalS: 1 } }), stop);

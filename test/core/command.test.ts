@@ -110,7 +110,7 @@ describe("connect is answered", () => {
     rig.close(Cause.REFUSED);
     expect(replies(rig)).toEqual([
       "reply 1 no refused: nothing listens at hub.example:8883; " +
-        "check mqtt-port, or a firewall rejects it",
+        "check mqtt-port, or a firewall rejects it; azimuth goes on trying",
     ]);
     rig.redial();
     rig.take();
@@ -123,7 +123,9 @@ describe("connect is answered", () => {
     rig.turn.start();
     rig.turn.onCommand(1, ["connect"]);
     rig.turn.onSignFailed("locked");
-    expect(replies(rig)).toEqual(["reply 1 no the device key did not sign the token (locked)"]);
+    expect(replies(rig)).toEqual([
+      "reply 1 no the device key did not sign the token (locked); azimuth goes on trying",
+    ]);
   });
 
   test("when somebody disconnects meanwhile, and when the process stops", () => {

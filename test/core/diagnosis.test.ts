@@ -76,7 +76,11 @@ describe("each cause without details", () => {
       Cause.CONNACK_PROTOCOL,
       "hub.example:8883 refused MQTT 3.1.1 (CONNACK 1); it may be no IoT Hub",
     ],
-    [Cause.CONNACK_IDENTIFIER, "the hub refused the client id dev1 (CONNACK 2)"],
+    [
+      Cause.CONNACK_IDENTIFIER,
+      "the hub refused the client id dev1 (CONNACK 2); check DeviceId and ModuleId in the " +
+        "connection string",
+    ],
     [
       Cause.CONNACK_UNAVAILABLE,
       "the hub is unavailable (CONNACK 3); it may be busy or in maintenance",
@@ -91,8 +95,16 @@ describe("each cause without details", () => {
       "refused by the hub (CONNACK 5): device dev1 unknown or disabled, key wrong, or clock off; " +
         "looking closer",
     ],
-    [Cause.PROTOCOL_VIOLATION, "the hub broke the MQTT protocol"],
-    [Cause.PACKET_TOO_LONG, "the hub sent a packet beyond the receive buffer"],
+    [
+      Cause.PROTOCOL_VIOLATION,
+      "the hub broke the MQTT protocol; check that hub.example:8883 is an IoT Hub, and that no " +
+        "proxy stands in the way",
+    ],
+    [
+      Cause.PACKET_TOO_LONG,
+      "the hub sent a packet beyond the receive buffer of 256 KB; check that hub.example:8883 is " +
+        "an IoT Hub, and what is sent to this device",
+    ],
     [
       Cause.SUBSCRIBE_REFUSED,
       "the hub refused a subscription to the twin; a hub of the basic tier has no twins",
@@ -106,7 +118,6 @@ describe("each cause without details", () => {
     [Cause.TWIN_TIMEOUT, "no answer to twin requests: the link is dead or the hub overloaded"],
     [Cause.SIGN_FAILED, "the device key did not sign the token"],
     [Cause.SIGN_TIMEOUT, "the device key took too long to sign the token"],
-    [Cause.SETTINGS_CHANGED, "settings changed: connecting again with the new ones"],
   ];
   for (const [cause, text] of lines) {
     test(Cause[cause]!, () => expect(line(cause)).toBe(text));
@@ -141,6 +152,13 @@ test("details of port and reader follow in brackets", () => {
   }
 });
 
+test("a port that speaks no TLS is named as such", () => {
+  const detail = "error:100000f7:SSL routines:OPENSSL_internal:WRONG_VERSION_NUMBER";
+  expect(line(Cause.TLS_HANDSHAKE_FAILED, { detail })).toBe(
+    "TLS: hub.example:8883 does not speak TLS there; check mqtt-port (8883)",
+  );
+});
+
 test("a gateway in front of the hub is named where it is dialled", () => {
   const behind = { ...endpoint, host: "edge.local", mqttPort: 18_883 };
   expect(line(Cause.REFUSED, { endpoint: behind })).toContain("edge.local:18883");
@@ -151,7 +169,12 @@ describe("closed by the hub", () => {
 
   test("right after CONNECT", () => {
     expect(line(Cause.CLOSED_BY_PEER, { step: LinkState.GREETING })).toBe(
-      "closed by the hub right after CONNECT; user name, client id or protocol not accepted",
+      "closed by the hub right after CONNECT: user name, client id or protocol probably not " +
+        "accepted, or the hub is overloaded",
+    );
+    expect(line(Cause.TCP_RESET, { step: LinkState.GREETING })).toBe(
+      "reset right after CONNECT: the network, a firewall or a proxy cut the connection, or the " +
+        "hub did not accept user name, client id or protocol",
     );
   });
 
@@ -179,8 +202,9 @@ describe("closed by the hub", () => {
         "or taken over by another connection",
     );
     expect(line(Cause.CLOSED_BY_PEER, { ...up, shortLived: 2 })).toBe(
-      "closed by the hub after 3.2 s, 2 times in a row: taken over by another connection with " +
-        "device id dev1; no two machines may share one identity",
+      "closed by the hub after 3.2 s, 2 times in a row: probably taken over by another " +
+        "connection with device id dev1 (no two machines may share one identity), or the link " +
+        "is unstable",
     );
   });
 });
@@ -201,13 +225,58 @@ describe("a refusal explained", () => {
       "key wrong for device dev1, or no such device (not the clock); " +
         "copy its connection string again",
     ],
-    ["unknown", { status: 404 }, "device dev1 unknown at hub.example; create it or check DeviceId"],
-    ["disabled", { status: 403 }, "device dev1 disabled; enable it at the hub"],
     [
-      "something else",
-      { status: 503 },
-      "not the clock, and HTTPS answers 503; device dev1 may have been refused for a moment, " +
-        "or MQTT is not allowed for it",
+      "unknown",
+      { status: 404, errorCode: "DeviceNotFound" },
+      "device dev1 unknown at hub.example; create it or check DeviceId",
+    ],
+    [
+      "disabled",
+      { status: 403, errorCode: "DeviceDisabled" },
+      "device dev1 disabled; enable it at the hub",
+    ],
+    [
+      "quota",
+      { status: 403, errorCode: "IotHubQuotaExceeded" },
+      "the message quota of hub.example is used up; wait for 0:00 UTC or add units at the hub",
+    ],
+    [
+      "IP filter",
+      { errorCode: "IpFilterRejected" },
+      "the IP filter of hub.example rejects this address; allow it at the hub",
+    ],
+    ...[
+      { status: 412, errorCode: "DeviceMessageLockLost" },
+      { status: 404, errorCode: "DeviceMessageNotFound" },
+      { status: 204 },
+    ].map((parts): [string, Partial<Probed>, string] => [
+      `token accepted: ${parts.status}`,
+      parts,
+      "not the clock, and HTTPS accepts the same token; device dev1 may have been refused for a " +
+        "moment, or MQTT is not allowed for it",
+    ]),
+    [
+      "404 of somebody else",
+      { status: 404 },
+      "not the clock, and HTTPS answers 404; device dev1 may have been refused for a moment, " +
+        "or a proxy answers for the hub",
+    ],
+    [
+      "403 of unknown meaning",
+      { status: 403, errorCode: "Strange" },
+      "not the clock, and HTTPS answers 403 Strange; device dev1 may have been refused for a " +
+        "moment, or a proxy answers for the hub",
+    ],
+    [
+      "an answer without a time",
+      { dateS: Number.NaN },
+      "key wrong for device dev1, no such device, or clock off (HTTPS tells no time)",
+    ],
+    [
+      "another without a time",
+      { status: 503, dateS: Number.NaN },
+      "HTTPS answers 503; device dev1 may have been refused for a moment, " +
+        "or a proxy answers for the hub",
     ],
     [
       "no answer",

@@ -74,7 +74,7 @@ describe("a refusal", () => {
   test("explained: the answer replaces the line, in log and status", () => {
     const rig = refused();
     rig.take();
-    rig.probed({ status: 404 });
+    rig.probed({ status: 404, errorCode: "DeviceNotFound" });
     const text =
       "refused by the hub: device dev1 unknown at hub.example; create it or check DeviceId";
     expect(rig.logs()).toEqual([text]);

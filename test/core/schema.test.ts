@@ -31,7 +31,7 @@ const DEFAULTS: Record<string, string | null> = {
 const RANGES: Record<string, string> = {
   "keep-alive": "10 .. 1177 seconds",
   "connect.retry-interval": "1 .. 3600 seconds",
-  "disconnect.quiesce-timeout": "0 .. 300 seconds",
+  "disconnect.quiesce-timeout": "0 .. 30 seconds",
   "in-flight-messages.max-number": "1 .. 128 messages",
   interval: "0 .. 86400 seconds",
   active: "high or low",

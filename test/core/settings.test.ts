@@ -18,6 +18,7 @@ test("what waits is named", () => {
   );
   const both = settings({ endpoint: { mqttPort: 1 }, agent: { controlSocket: "/x" } });
   expect(outcomeOf(settings({}), both)).toBe(
-    "settings applied, but [endpoint] and [agent] control-socket must wait for a restart",
+    "settings applied, but [endpoint] and [agent] control-socket must wait for a restart; " +
+      "until then reach the agent with --socket /nowhere/control.sock",
   );
 });

@@ -138,6 +138,20 @@ describe("sections", () => {
     expect(said).toStartWith("1 [led.Telemetry] : means something else in the twin; allowed: any");
   });
 
+  test("one without keys is held against the table like any other, at its own line", () => {
+    const sections = ["endpoint", "bogus", "led.", "led.9", "led.A", "led.A"].map((name, index) => {
+      return { name, line: index + 10 };
+    });
+    const sheet = new Sheet(entries("[led.A] driver = leds"), [], sections);
+    expect(sheet.problems.map(({ line, section }) => `${line} ${section}`)).toEqual([
+      "11 bogus",
+      "12 led.",
+      "13 led.9",
+    ]);
+    expect(sheet.lamps).toEqual(["led.A"]);
+    expect(sheet.line("led.A", "target")).toBe(14);
+  });
+
   test("a faulty key in a section of a misnamed lamp is told too", () => {
     expect(problemsOf("[led.1] driver = x")).toHaveLength(2);
   });

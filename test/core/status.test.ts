@@ -6,6 +6,7 @@ import { describe, expect, test } from "bun:test";
 import { AgentState } from "../../src/core/agent.ts";
 import { Cause } from "../../src/core/effects.ts";
 import { statusOf, statusText } from "../../src/core/status.ts";
+import { isoUtc } from "../../src/kit/time.ts";
 import { VERSION } from "../../src/kit/version.ts";
 import { KEY, lamp, Rig, SIGNATURE, settings } from "../rig.ts";
 
@@ -36,6 +37,7 @@ test("waiting after a loss: all of it", () => {
     lastDiagnosis: {
       text: "no answer to a ping: the link is dead or the hub overloaded",
       at: "2023-11-14T22:13:45Z",
+      over: false,
     },
     queue: {
       waiting: 2,
@@ -56,8 +58,8 @@ test("waiting after a loss: all of it", () => {
     },
     twin: { state: "off", desiredVersion: 7 },
     leds: [
-      { name: "LED1", on: true, mode: "auto", desired: true, fault: null },
-      { name: "LED2", on: false, mode: "off", desired: null, fault: null },
+      { name: "LED1", on: true, mode: "auto", desired: true, refusal: null, fault: null },
+      { name: "LED2", on: false, mode: "off", desired: null, refusal: null, fault: null },
     ],
   });
   expect([stray, packetsIn, bytesIn, bytesOut].every(Number.isInteger)).toBe(true);
@@ -130,10 +132,60 @@ describe("as text", () => {
       "endpoint   dev1 at hub.example:8883 (sas)",
       "queue      0 waiting, 0 in flight, 0 acknowledged, 0 refused",
       "twin       off, desired version 8",
-      "led        LED1 on (auto)  LED1: gone",
+      "token      expires 2023-11-14T23:13:20Z",
+      "settings   connect.auto-on-startup = true",
+      "counters   1 connects, 0 of them reconnects, 0 messages redelivered",
+      "led        LED1 on; the twin wants off; LED1: gone",
       "diagnosis  2023-11-14T22:13:25Z no route to hub.example:8883; " +
         "check cable, address and gateway (EHOSTUNREACH)",
     ]);
+  });
+
+  test("a failure that is over is told as one", () => {
+    const rig = new Rig();
+    rig.online();
+    rig.close(Cause.UNREACHABLE);
+    rig.redial();
+    rig.reconnect();
+    const overS = rig.wallS;
+    rig.pass(5000);
+    const { agent } = rig.turn;
+    expect(statusOf(agent).lastDiagnosis?.over).toBe(true);
+    const rows = statusText(agent).split("\n");
+    expect(rows.at(-1)).toBe(
+      "diagnosis  none; last failure 2023-11-14T22:13:20Z no route to hub.example:8883; " +
+        `check cable, address and gateway; over since ${isoUtc(overS)}`,
+    );
+    expect(rows).toContain("counters   2 connects, 1 of them reconnects, 0 messages redelivered");
+    rig.close(Cause.UNREACHABLE);
+    expect(statusOf(agent).lastDiagnosis?.over).toBe(false);
+  });
+
+  test("of a lamp who decides, what the twin wants and what was refused", () => {
+    const rig = new Rig();
+    const row = () =>
+      statusText(rig.turn.agent)
+        .split("\n")
+        .find((one) => one.startsWith("led "));
+    rig.online();
+    expect(row()).toBe("led        LED1 off; the twin has no wish");
+    rig.push({ LED1: false }, 2);
+    rig.turn.onCommand(1, ["led", "LED1", "on"]);
+    expect(row()).toBe("led        LED1 on, held by an operator; the twin wants off");
+    rig.pinFault = "LED1: gone";
+    rig.turn.onCommand(1, ["led", "LED1", "off"]);
+    expect(row()).toBe(
+      "led        LED1 on, held off by an operator; the twin wants off; LED1: gone",
+    );
+    rig.pinFault = "";
+    rig.turn.onCommand(1, ["led", "LED1", "auto"]);
+    rig.push({ LED1: "yes" }, 3);
+    expect(row()).toBe(
+      "led        LED1 off; the twin wants off; refused: LED1 takes true or false, not a string",
+    );
+    expect(statusOf(rig.turn.agent).leds[0]?.refusal).toBe(
+      "LED1 takes true or false, not a string",
+    );
   });
 
   test("nothing unknown is invented", () => {
@@ -144,6 +196,9 @@ describe("as text", () => {
     expect(text).not.toContain("diagnosis");
     expect(text).not.toContain("led ");
     expect(text).not.toContain("next attempt");
+    expect(text).toContain("token      none");
+    expect(text).toContain("connect.auto-on-startup = false");
+    expect(text).toContain("0 connects, 0 of them reconnects");
   });
 });
 

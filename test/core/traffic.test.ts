@@ -9,7 +9,8 @@ import { connack, packet, pingresp, puback, publish, Rig, suback } from "../rig.
 
 const BOUND = "devices/dev1/messages/devicebound/%24.to=%2Fdevices%2Fdev1";
 const C2D = "a cloud-to-device message arrived; nothing here takes such messages";
-const METHOD = "a direct method was called; nothing here takes method calls";
+const METHOD = "the direct method reboot was called; nothing here takes method calls";
+const UNKNOWN = "the hub published to a topic that is none of an IoT Hub's: ";
 
 /** Several packets in one chunk. */
 function chunk(...packets: readonly Uint8Array[]): Uint8Array {
@@ -45,7 +46,7 @@ describe("cloud-to-device messages left from an earlier session", () => {
     const rig = greeted();
     rig.turn.onData(chunk(connack(0, true), publish(BOUND, "1", 7), publish(BOUND, "2", 3)));
     expect(pubacks(rig)).toEqual([7, 3]);
-    expect(rig.logs().slice(1)).toEqual([C2D, C2D]);
+    expect(rig.logs().slice(1)).toEqual([C2D]);
     expect(rig.turn.agent.machines.counters.unhandled).toBe(2);
   });
 
@@ -68,7 +69,31 @@ describe("cloud-to-device messages left from an earlier session", () => {
     const rig = settled();
     rig.turn.onData(publish("devices/dev2/messages/devicebound/", "x", 9));
     expect(pubacks(rig)).toEqual([9]);
-    expect(rig.logs()).toEqual(["the hub published to a topic that is none of an IoT Hub's"]);
+    expect(rig.logs()).toEqual([`${UNKNOWN}devices/dev2/messages/devicebound/`]);
+  });
+
+  test("a topic is shown in plain characters, and not at any length", () => {
+    const rig = settled();
+    rig.turn.onData(publish(`a \u001b\u00e9/${"x".repeat(200)}`, "x"));
+    expect(rig.logs()).toEqual([`${UNKNOWN}a????/${"x".repeat(94)}...`]);
+  });
+
+  test("a flood of them is one line at once, and then one a minute that counts", () => {
+    const rig = settled();
+    rig.turn.onData(chunk(...Array.from({ length: 500 }, () => publish(BOUND, "x"))));
+    expect(rig.logs()).toEqual([C2D]);
+    rig.turn.onData(publish("$iothub/methods/POST/reboot/?$rid=1", "{}"));
+    expect(rig.logs()).toEqual([METHOD]);
+    rig.pass(59_999);
+    rig.turn.onData(publish(BOUND, "x"));
+    expect(rig.logs()).toEqual([]);
+    rig.pass(1);
+    rig.turn.onData(publish(BOUND, "x"));
+    expect(rig.logs()).toEqual([`${C2D} (and 500 more like it since the line before)`]);
+    rig.pass(60_000);
+    rig.turn.onData(publish(BOUND, "x"));
+    expect(rig.logs()).toEqual([C2D]);
+    expect(rig.turn.agent.machines.counters.unhandled).toBe(504);
   });
 });
 

@@ -29,6 +29,11 @@ function entries(text: string): Entry[] {
   return found;
 }
 
+/** A file that a lamp would overwrite. */
+function withFile(key: string, path: string, target: string): string {
+  return withLines(`${key} = ${path}\n[led.A]\ndriver = file\ntarget = ${target}`);
+}
+
 const NO_FILE = (): FileText => ({ problem: "no such file" });
 
 function settingsOf(text: string, fileOf: (path: string) => FileText = NO_FILE): Settings {
@@ -193,6 +198,38 @@ describe("what only shows across keys", () => {
     expect(settingsOf(withLines(lamps)).lamps).toHaveLength(2);
   });
 
+  test.each([
+    ["ca-file", "/etc/roots.pem", "/etc/roots.pem"],
+    ["ca-file", "/etc/./roots.pem", "//etc/azimuth/../roots.pem"],
+    ["control-socket", "/run/a.sock", "/run/a.sock"],
+  ])("a lamp may not be the file of %s at %s", (key, path, target) => {
+    const section = key === "ca-file" ? "endpoint" : "agent";
+    const text = withFile(`[${section}]\n${key}`, path, target);
+    const problem = `is the ${key} of [${section}] too; allowed: a file of its own`;
+    expect(problemsOf(text)).toEqual([`a.ini:7: [led.A] target: ${problem}`]);
+    expect(settingsOf(`${text}x`).lamps).toHaveLength(1);
+  });
+
+  test("nor that of the connection string, nor the control socket's where that is left out", () => {
+    const file = "[endpoint]\nconnection-string-file = /k\n[led.A]\ndriver = file\ntarget = /k";
+    expect(problemsOf(file, () => ({ text: CONNECTION }))).toEqual([
+      "a.ini:5: [led.A] target: is the connection-string-file of [endpoint] too; " +
+        "allowed: a file of its own",
+    ]);
+    const socket = withLines(`${LAMP} = file\ntarget = /run/azimuth/control.sock`);
+    expect(problemsOf(socket)).toHaveLength(1);
+  });
+
+  test("a lamp's section without keys lacks them", () => {
+    const sections = [
+      { name: "endpoint", line: 1 },
+      { name: "led.A", line: 3 },
+    ];
+    const validated = validate(entries(withLines("")), [], NO_FILE, sections);
+    const problems = "problems" in validated ? validated.problems : [];
+    expect(problems.map(({ line, key }) => `${line} ${key}`)).toEqual(["3 driver", "3 target"]);
+  });
+
   test("of a lamp whose driver is unknown the target is not judged", () => {
     expect(problemsOf(withLines(`${LAMP} = gpio\ntarget = x`))).toEqual([
       'a.ini:4: [led.A] driver: "gpio" is not one of them; allowed: leds, sysfs or file',
@@ -268,6 +305,11 @@ describe("many problems", () => {
     expect(lines).toEqual([0, 2, 3, 3, 5, 6, 8]);
   });
 
+  test("of a file that could not be read there is no more to say than that", () => {
+    const known = [{ line: 0, section: "", key: "", text: "no such file" }];
+    expect(validate([], known, NO_FILE)).toEqual({ problems: known });
+  });
+
   test("a key whose line the reader could not read does not count as missing", () => {
     const known: Problem[] = [
       { line: 2, section: "endpoint", key: "connection-string", text: "no closing quote" },
@@ -279,6 +321,22 @@ describe("many problems", () => {
 });
 
 describe("secrets", () => {
+  test.each([
+    ["endpoint", "ca-file"],
+    ["endpoint", "connection-string-file"],
+    ["agent", "control-socket"],
+    ["led.A", "target"],
+  ])("in a path of [%s] %s are refused, so that nobody prints them later", (section, key) => {
+    const lamp = "[led.A]\ndriver = file\n[led.A]";
+    const head = section === "led.A" ? lamp : `[${section}]`;
+    for (const secret of [CONNECTION, `SharedAccessSignature sr=h&sig=${KEY}`]) {
+      const said = problemsOf(withLines(`${head}\n${key} = /etc/${secret}`));
+      expect(said.join("\n")).toContain(`[${section}] ${key}: holds a key, which is not shown`);
+      expect(said.join("\n")).not.toContain(KEY.slice(0, 12));
+    }
+    expect(filesWanted(entries(`${head}\n${key} = /etc/${CONNECTION}`))).toEqual([]);
+  });
+
   test.each([
     `[endpoint]\nconnection-string = SharedAccessKey=${KEY}`,
     `[endpoint]\nconnection-string = ${CONNECTION};${KEY}`,

@@ -77,6 +77,15 @@ describe("refused values", () => {
   }
 });
 
+test("a bare key that begins like a path is no path, a long path is one", () => {
+  const path: Value = { kind: Kind.PATH, bytesMax: 200 };
+  const key = `/${"a1B2".repeat(10)}cd=`;
+  expect(fault(path, key)).toStartWith("holds a key");
+  expect(fault(path, `/${"a1B2".repeat(10)}cd`)).toBe("");
+  expect(fault(path, "/srv/a-long-name/of-a-folder/with.dots/and=signs")).toBe("");
+  expect(fault(SECRET, `SharedAccessKey=${key}`)).toBe("");
+});
+
 test("what is allowed, in words", () => {
   expect(allowed(BOOLEAN)).toBe("true or false");
   expect(allowed(SECONDS)).toBe("10 .. 300 seconds");

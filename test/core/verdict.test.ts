@@ -21,8 +21,12 @@ function closed(upMs: number, parts: Partial<Ending> = {}): Ending {
   return { cause, detail: "", step: LinkState.UP, upMs, unanswered: "", ...parts };
 }
 
+function refused(cause: Cause): Ending {
+  return closed(0, { cause, step: LinkState.GREETING });
+}
+
 function isTakenOver({ text }: Verdict): boolean {
-  return text.includes("times in a row: taken over");
+  return text.includes("times in a row: probably taken over");
 }
 
 describe("taken over by another connection", () => {
@@ -30,7 +34,7 @@ describe("taken over by another connection", () => {
     const one = verdict();
     one.onFailure(closed(3000), NO_TOKEN, 1);
     expect(isTakenOver(one)).toBe(false);
-    one.onFailure(closed(59_999, { cause: Cause.TCP_RESET }), NO_TOKEN, 2);
+    one.onFailure(closed(59_999), NO_TOKEN, 2);
     expect(one.text).toContain("2 times in a row");
     one.onFailure(closed(1), NO_TOKEN, 3);
     expect(one.text).toContain("3 times in a row");
@@ -48,6 +52,9 @@ describe("taken over by another connection", () => {
     ["a connection of a minute", closed(60_000)],
     ["a close right after a publish", closed(3000, { unanswered: "publish to x" })],
     ["an end of another kind", closed(3000, { cause: Cause.PINGRESP_TIMEOUT })],
+    ["a reset", closed(3000, { cause: Cause.TCP_RESET })],
+    ["CONNACK 1", refused(Cause.CONNACK_PROTOCOL)],
+    ["CONNACK 5", refused(Cause.CONNACK_NOT_AUTHORISED)],
   ];
   for (const [what, ending] of innocent) {
     test(`${what} begins the count anew`, () => {
@@ -58,6 +65,14 @@ describe("taken over by another connection", () => {
       expect(isTakenOver(one)).toBe(false);
     });
   }
+
+  test("is never said of resets, which a bad link makes", () => {
+    const one = verdict();
+    for (let at = 0; at < 4; at++) {
+      one.onFailure(closed(3000, { cause: Cause.TCP_RESET }), NO_TOKEN, at);
+      expect(isTakenOver(one)).toBe(false);
+    }
+  });
 
   test("a close before CONNACK is no short connection", () => {
     const one = verdict();
@@ -87,8 +102,11 @@ test("a refusal is one until we are connected", () => {
     one.onFailure(closed(0, { cause, step: LinkState.GREETING }), NO_TOKEN, 5);
     expect(one.isRefusal).toBe(true);
   }
-  one.onUp();
-  expect(one.isRefusal).toBe(false);
+  expect(one.isOver).toBe(false);
+  one.onUp(9);
+  expect([one.isOver, one.overS, one.isRefusal]).toEqual([true, 9, false]);
+  one.onUp(11);
+  expect(one.overS).toBe(9);
   expect(one.text).toStartWith("refused by the hub");
   one.onFailure(closed(0, { cause: Cause.CONNACK_UNAVAILABLE }), NO_TOKEN, 6);
   expect(one.isRefusal).toBe(false);
@@ -99,7 +117,7 @@ test("the time of the finding is kept, and that of the explanation replaces it",
   const cause = Cause.CONNACK_NOT_AUTHORISED;
   one.onFailure(closed(0, { cause, step: LinkState.GREETING }), NO_TOKEN, 500);
   expect(one.atS).toBe(500);
-  one.onProbed({ dateS: 9000, status: 404, errorCode: "" }, 9000, 502);
+  one.onProbed({ dateS: 9000, status: 404, errorCode: "DeviceNotFound" }, 9000, 502);
   expect(one.atS).toBe(502);
   expect(one.text).toContain("unknown at hub.example");
 });

@@ -23,7 +23,9 @@ test("all are told, in the order in which they came, once", () => {
   const one = waiters();
   for (const client of [4, 9, 2]) one.waiters.add(client);
   expect(one.told()).toEqual([]);
+  expect(one.waiters.isEmpty).toBe(false);
   one.waiters.tell(true, "done");
+  expect(one.waiters.isEmpty).toBe(true);
   expect(one.told()).toEqual(["4 1 done", "9 1 done", "2 1 done"]);
   one.waiters.tell(false, "again");
   expect(one.told()).toEqual([]);

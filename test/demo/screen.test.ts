@@ -72,7 +72,7 @@ test("dark, the cable pulled, a diagnosis of two lines, on a terminal without UT
       state: "waiting",
       connected: false,
       nextAttemptMs: 1600,
-      lastDiagnosis: { text, at: "2026-01-01T10:00:07Z" },
+      lastDiagnosis: { text, at: "2026-01-01T10:00:07Z", over: false },
     },
     { waiting: 2, inFlight: 1 },
   );

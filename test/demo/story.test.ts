@@ -84,7 +84,7 @@ test("a cut is seen at the hub, in the queue and in the diagnosis", () => {
   const lost = ledger(1);
   lost.enter(closed());
   const agent = status(
-    { state: "waiting", connected: false, lastDiagnosis: { text: "refused", at: "" } },
+    { state: "waiting", connected: false, lastDiagnosis: { text: "refused", at: "", over: false } },
     { waiting: 2 },
   );
   const now = facts({ isPlugged: false, ledger: lost, agent });

@@ -6,9 +6,11 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import {
   chmodSync,
   existsSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readlinkSync,
+  renameSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -273,6 +275,40 @@ describe("the socket file", () => {
     expect((await ask(path, ["status"], 5000)).ok).toBe(true);
   });
 
+  /** What a dead agent leaves: a socket that nobody listens at. */
+  function leaveSocket(): void {
+    mkdirSync(join(folder, "run"));
+    const dead = Bun.listen({ unix: join(folder, "dead"), socket: { data() {} } });
+    renameSync(join(folder, "dead"), path);
+    dead.stop(true);
+  }
+
+  test("of a dead agent goes to one of those that start together", async () => {
+    leaveSocket();
+    const others = [1, 2, 3].map(() => new ControlServer({ onCommand() {} }));
+    const all = [server, ...others];
+    const said = await Promise.all(all.map((one) => one.open(path)));
+    const winner = said.indexOf("");
+    all.forEach((one, index) => {
+      if (index !== winner) one.close();
+    });
+    expect(readdirSync(join(folder, "run"))).toEqual(["control.sock"]);
+    all[winner]!.close();
+    const refusal = `azimuth is already running (${path})`;
+    expect(said.sort()).toEqual(["", refusal, refusal, refusal]);
+  });
+
+  test("of another is left alone by close", async () => {
+    await server.open(path);
+    rmSync(path);
+    const second = new ControlServer({ onCommand: (client) => second.reply(client, true, "mine") });
+    expect(await second.open(path)).toBe("");
+    server.close();
+    expect(await ask(path, ["status"], 5000)).toEqual({ ok: true, text: "mine" });
+    second.close();
+    expect(existsSync(path)).toBe(false);
+  });
+
   test("cannot be made: one line that names the place", async () => {
     const plain = join(folder, "plain");
     writeFileSync(plain, "text");
@@ -323,8 +359,9 @@ describe("asking", () => {
     await server.open(path);
     chmodSync(folder, 0o755);
     chmodSync(path, 0);
-    const script = `if (process.getuid() === 0) { process.setgid(65534); process.setuid(65534); }
-      const { ask } = await import(${SOURCE});
+    // Imported first: the tree may lie where nobody but root can read.
+    const script = `const { ask } = await import(${SOURCE});
+      if (process.getuid() === 0) { process.setgid(65534); process.setuid(65534); }
       console.log((await ask(${JSON.stringify(path)}, ["status"], 5000)).text);`;
     const child = Bun.spawn([process.execPath, "-e", script], { stdout: "pipe" });
     const text = await new Response(child.stdout).text();

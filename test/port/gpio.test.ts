@@ -247,9 +247,38 @@ describe("file", () => {
     expect(readFileSync(path, "utf8")).toBe("1\n");
   });
 
-  test("that was longer is shortened, that was removed comes back", () => {
-    put("lamp", "something else\n");
+  test.each(["something else\n", "2", "0\n0\n", "11", "-", "[endpoint]\n"])(
+    "that holds %j is not a lamp's and stays as it is",
+    (text) => {
+      const path = join(root, "precious");
+      writeFileSync(path, text);
+      pins.configure([pin("file", path)]);
+      const problem = "holds more than a lamp's 0 or 1; give the lamp its own file";
+      for (const on of [true, false]) {
+        expect(pins.drive(0, on)).toBe(`lamp LED1: ${path}: ${problem}`);
+      }
+      expect(readFileSync(path, "utf8")).toBe(text);
+      rmSync(path);
+      expect(pins.drive(0, true)).toBe("");
+    },
+  );
+
+  test.each(["", "0", "1", "0\n", "1\n"])("that holds %j is a lamp's", (text) => {
+    put("lamp", text);
     pins.configure([pin("file", join(root, "lamp"))]);
+    expect(pins.drive(0, true)).toBe("");
+    expect(readFileSync(join(root, "lamp"), "utf8")).toBe("1\n");
+  });
+
+  test("that was removed comes back, one that took its place unseen is left alone", () => {
+    const path = join(root, "lamp");
+    pins.configure([pin("file", path)]);
+    expect(pins.drive(0, true)).toBe("");
+    put("other", "something else\n");
+    files.renameSync(join(root, "other"), path);
+    expect(pins.drive(0, true)).toContain("give the lamp its own file");
+    expect(readFileSync(path, "utf8")).toBe("something else\n");
+    rmSync(path);
     expect(pins.drive(0, true)).toBe("");
     expect(readFileSync(join(root, "lamp"), "utf8")).toBe("1\n");
     rmSync(join(root, "lamp"));
@@ -271,7 +300,7 @@ describe("file", () => {
     expect(existsSync(join(root, "none"))).toBe(false);
     expect(pins.drive(1, true)).toEndWith("EISDIR, is a folder; a file name is needed");
     expect(pins.drive(2, true)).toBe("lamp LED1: /dev/null: not a plain file");
-    expect(pins.drive(3, true)).toContain("ENXIO");
+    expect(pins.drive(3, true)).toBe(`lamp LED1: ${root}/fifo: not a plain file`);
   });
 });
 

@@ -77,26 +77,21 @@ test("a full pipe drops lines and tells how many once it is read again", () => {
   const reader = openSync(fifo, constants.O_RDONLY | constants.O_NONBLOCK);
   const writer = openSync(fifo, constants.O_WRONLY);
   const log = new StderrLog({ descriptor: writer, isJournal: true });
-  let written = 0;
-  while (log.droppedCount() === 0) {
-    log.write(Level.INFO, "x".repeat(4092));
-    written += 1;
-  }
-  log.write(Level.INFO, "dropped too");
-  expect(log.droppedCount()).toBe(2);
-  const buffer = Buffer.alloc(1024 * 1024);
-  const drained = readSync(reader, buffer);
-  expect(buffer.toString("latin1", 0, drained)).toBe(
-    `<6>${"x".repeat(4092)}\n`.repeat(written - 1),
-  );
+  const line = `<6>${"x".repeat(4092)}\n`;
+  const written = 1000;
+  for (let at = 0; at < written; at += 1) log.write(Level.INFO, "x".repeat(4092));
+  const buffer = Buffer.alloc(8 * 1024 * 1024);
+  const taken = readSync(reader, buffer) / line.length;
+  expect(buffer.toString("latin1", 0, taken * line.length)).toBe(line.repeat(taken));
+  expect(taken).toBeLessThan(written);
   log.write(Level.INFO, "through");
+  log.write(Level.INFO, "and on");
   const rest = readSync(reader, buffer);
-  expect(buffer.toString("utf8", 0, rest)).toBe("<4>2 log lines dropped\n<6>through\n");
-  expect(log.droppedCount()).toBe(0);
+  expect(buffer.toString("utf8", 0, rest)).toBe(
+    `<4>${written - taken} log lines dropped\n<6>through\n<6>and on\n`,
+  );
   closeSync(reader);
   log.write(Level.INFO, "nobody reads");
-  expect(log.droppedCount()).toBe(1);
-  log.close();
   closeSync(writer);
 });
 
@@ -105,7 +100,6 @@ test("a closed descriptor drops and does not throw", () => {
   const log = new StderrLog({ descriptor: gone });
   closeSync(gone);
   log.write(Level.ERROR, "nowhere");
-  expect(log.droppedCount()).toBe(1);
   expect(readFileSync(path, "utf8")).toBe("");
 });
 

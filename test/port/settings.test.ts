@@ -3,11 +3,11 @@
 // Invariant: every line is an entry, a problem, a section or a comment, and carries its number.
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
-import { load, parse, readSecret } from "../../src/port/settings.ts";
+import { isSameFile, load, parse, readSecret } from "../../src/port/settings.ts";
 
 const CONNECTION =
   "HostName=hub.azure-devices.net;DeviceId=gw-1;SharedAccessKey=c2VjcmV0LXNlY3JldC1zZWNyZXQ=";
@@ -59,7 +59,17 @@ describe("entries", () => {
   });
 
   test("an empty text has none", () => {
-    expect(parse("")).toEqual({ entries: [], problems: [] });
+    expect(parse("")).toEqual({ entries: [], problems: [], sections: [] });
+  });
+
+  test("sections are told with their lines, with keys below them or without", () => {
+    const parsed = parse("[a]\n[led.LED1] ; green\nx = 1\n\n[a]\n[b c]\n[z]");
+    expect(parsed.sections).toEqual([
+      { name: "a", line: 1 },
+      { name: "led.LED1", line: 2 },
+      { name: "a", line: 5 },
+      { name: "z", line: 7 },
+    ]);
   });
 
   test("a section may come back, and a key may have the name of a section", () => {
@@ -80,6 +90,15 @@ describe("values", () => {
     expect(value(` ${CONNECTION}`)).toBe(CONNECTION);
     expect(value(` ${CONNECTION} ; from the portal`)).toBe(CONNECTION);
     expect(value(` "${CONNECTION}"`)).toBe(CONNECTION);
+  });
+
+  test("behind a bare connection string nothing is a comment, so no part of it gets lost", () => {
+    const spaced = CONNECTION.replaceAll(";", " ;");
+    expect(entries(`connection-string = ${spaced}`)).toEqual([`1 |connection-string=${spaced}`]);
+    const noted = `connection-string = ${CONNECTION} # of the portal`;
+    expect(entries(noted)).toEqual([`1 |connection-string=${CONNECTION} # of the portal`]);
+    const quoted = `connection-string = "${CONNECTION}" # of the portal`;
+    expect(entries(quoted)).toEqual([`1 |connection-string=${CONNECTION}`]);
   });
 
   test.each([
@@ -248,9 +267,12 @@ describe("files", () => {
     writeFileSync(path, "a = 1");
     chmodSync(path, 0);
     chmodSync(folder, 0o755);
-    const script = `if (process.getuid() === 0) { process.setgid(65534); process.setuid(65534); }
+    // Imported first: the tree may lie where nobody but root can read.
+    const script = `
       const source = ${JSON.stringify(`${import.meta.dir}/../../src/port/settings.ts`)};
-      console.log((await import(source)).load(${JSON.stringify(path)}).problems[0].text);`;
+      const { load } = await import(source);
+      if (process.getuid() === 0) { process.setgid(65534); process.setuid(65534); }
+      console.log(load(${JSON.stringify(path)}).problems[0].text);`;
     const child = Bun.spawn([process.execPath, "-e", script], { stdout: "pipe" });
     const text = await new Response(child.stdout).text();
     chmodSync(path, 0o600);
@@ -266,6 +288,18 @@ describe("files", () => {
       text: ` ${CONNECTION}\r\n`,
       warning: `${path}: others may read this secret (mode 0640); chmod 600 it`,
     });
+  });
+
+  test("one file under two names is one, two files or none are not", () => {
+    writeFileSync(path, "a = 1");
+    const other = join(folder, "other");
+    symlinkSync(path, other);
+    expect(isSameFile(other, `${folder}/./file`)).toBe(true);
+    rmSync(other);
+    expect(isSameFile(other, path)).toBe(false);
+    writeFileSync(other, "a = 1");
+    expect(isSameFile(other, path)).toBe(false);
+    rmSync(other);
   });
 
   test("a secret that cannot be had is one line with its path", () => {

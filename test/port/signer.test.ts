@@ -42,13 +42,11 @@ test("signs the UTF-8 bytes of the text", async () => {
   expect(answers).toEqual([expected]);
 });
 
-test("a new key counts from the next question on; answers keep their order", async () => {
+test("answers keep the order of the questions", async () => {
   const { signer: under, answers } = signer(JEFE);
-  under.sign("what do ya want for nothing?");
-  under.setKey("AAAA");
-  under.sign("x");
-  under.setKey(JEFE);
-  under.sign("what do ya want for nothing?");
+  for (const text of ["what do ya want for nothing?", "x", "what do ya want for nothing?"]) {
+    under.sign(text);
+  }
   await Bun.sleep(0);
   expect(answers).toHaveLength(3);
   expect(answers[0]).toBe(JEFE_ANSWER);

@@ -2,11 +2,12 @@
 // Neighbours: certificates.ts makes the authority; uplink.ts the witness and the servers.
 // Invariant: every failure is told once, with the cause that a technician can act on.
 
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, afterEach, beforeAll, describe, expect, spyOn, test } from "bun:test";
 import { createHash } from "node:crypto";
 import { createServer } from "node:net";
 import type { TLSSocket, TlsOptions } from "node:tls";
 import { Cause, type Target } from "../../src/core/effects.ts";
+import { Tls } from "../../src/port/tls.ts";
 import { Authority, type Identity } from "./certificates.ts";
 import { closeServers, listening, plain, secure as secureWith, Witness } from "./uplink.ts";
 
@@ -216,6 +217,50 @@ describe("every failure has its cause", () => {
 
   test("a name that cannot exist", async () => {
     expect((await failure(8883, { host: "no..name" })).cause).toBe(Cause.NAME_NOT_FOUND);
+  });
+
+  test("a name that nobody resolves, told from a port that does not answer", async () => {
+    // A dial that hangs, for whatever reason, says nothing at all.
+    const connect = spyOn(Bun, "connect").mockImplementation(() => new Promise<never>(() => {}));
+    const lookup = spyOn(Bun.dns, "lookup").mockImplementation(() => new Promise<never>(() => {}));
+    const heard: string[] = [];
+    const { promise: closed, resolve } = Promise.withResolvers<void>();
+    const tls = new Tls(
+      {
+        onOpened: () => void heard.push("opened"),
+        onSecured: () => void heard.push("secured"),
+        onData: () => void heard.push("data"),
+        onWritable: () => void heard.push("writable"),
+        onClosed: (cause, detail) => {
+          heard.push(`${Cause[cause]} ${detail}`);
+          resolve();
+        },
+      },
+      20,
+    );
+    const target = { host: "hub.example", port: 8883, roots: authority.pem };
+    try {
+      tls.open(target);
+      tls.abort();
+      await Bun.sleep(60);
+      expect(heard).toEqual([]);
+      expect(lookup).not.toHaveBeenCalled();
+      tls.open(target);
+      await closed;
+      expect(heard).toEqual(["NAME_LOOKUP_FAILED timed out"]);
+      lookup.mockImplementation(() => Promise.reject(new Error("EAI_AGAIN")));
+      tls.open(target);
+      await Bun.sleep(60);
+      expect(heard).toHaveLength(2);
+      lookup.mockImplementation(() => Promise.resolve([]));
+      tls.open(target);
+      await Bun.sleep(60);
+      expect(heard).toHaveLength(2);
+      expect(lookup).toHaveBeenCalledTimes(3);
+    } finally {
+      connect.mockRestore();
+      lookup.mockRestore();
+    }
   });
 
   test("no roots, bad roots and an empty host", async () => {

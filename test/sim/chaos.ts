@@ -2,8 +2,10 @@
 // Neighbours: `fleet` starts one for each gateway and one for the hub.
 // Invariant: every trouble ends by itself, and none begins after `calm`.
 
+import { AgentState } from "../../src/core/agent.ts";
 import type { Prng } from "../../src/kit/prng.ts";
 import type { Hub } from "../azure/model/hub.ts";
+import type { Json } from "../azure/model/merge.ts";
 import type { Clockwork } from "./clockwork.ts";
 import type { Gateway } from "./gateway.ts";
 import type { Ledger } from "./ledger.ts";
@@ -33,6 +35,9 @@ const TROUBLES: readonly (readonly [kind: string, meanMs: number])[] = [
   ["disable", 24 * HOUR],
 ];
 
+/** What the twin may desire of LED1; null removes. */
+const WISHES: readonly Json[] = [true, false, true, false, "on", 1, null];
+
 /** Troubles of one run. */
 export class Chaos {
   private isCalm = false;
@@ -53,15 +58,23 @@ export class Chaos {
     this.planRestart(gateways);
   }
 
-  /** From now on nothing new goes wrong and what is wrong ends. */
+  /**
+   * From now on nothing new goes wrong and what is wrong ends. Only a gateway that an operator
+   * holds is told to connect: all others must come back by themselves.
+   */
   calm(gateways: readonly Gateway[]): void {
     this.isCalm = true;
     this.hub.faults.clear();
     for (const gateway of gateways) {
       gateway.uplink.network = Network.UP;
       this.hub.updateDevice(gateway.name, { status: "enabled" });
-      gateway.turn.onCommand(0, ["connect"]);
+      release(gateway);
     }
+  }
+
+  /** Desires LED1 = `value` of every gateway; null: removes the wish. */
+  desireAll(gateways: readonly Gateway[], value: boolean | null): void {
+    for (const gateway of gateways) this.desire(gateway, value);
   }
 
   private plan(kind: string, meanMs: number, gateway: Gateway): void {
@@ -94,12 +107,12 @@ export class Chaos {
       case "network-silent":
         return this.breakNetwork(kind === "network-down", gateway);
       case "desired":
-        return this.desire(gateway);
+        return this.desire(gateway, WISHES[this.prng.below(WISHES.length)]!);
       case "clock-jump":
         return this.jump(gateway);
       case "operator":
         gateway.turn.onCommand(0, ["disconnect"]);
-        return this.later(30, () => gateway.turn.onCommand(0, ["connect"]));
+        return this.later(30, () => release(gateway));
       case "disable":
         this.hub.updateDevice(gateway.name, { status: "disabled" });
         return this.later(20, () => this.hub.updateDevice(gateway.name, { status: "enabled" }));
@@ -118,9 +131,7 @@ export class Chaos {
     });
   }
 
-  private desire(gateway: Gateway): void {
-    const values = [true, false, true, false, "on", 1, null];
-    const value = values[this.prng.below(values.length)];
+  private desire(gateway: Gateway, value: Json): void {
     this.wanted.set(gateway.name, value);
     this.hub.patchTwin(gateway.name, { properties: { desired: { LED1: value } } });
   }
@@ -157,4 +168,11 @@ export class Chaos {
       if (!this.isCalm) run();
     });
   }
+}
+
+/** The operator gives back what the operator took, and nothing else. */
+function release(gateway: Gateway): void {
+  const { state } = gateway.turn.agent;
+  const isHeld = state === AgentState.HELD || state === AgentState.HOLDING;
+  if (isHeld) gateway.turn.onCommand(0, ["connect"]);
 }

@@ -36,6 +36,11 @@ describe("simulator", () => {
   const planted: readonly (readonly [Bug, (outcome: Outcome) => void])[] = [
     ["no-dup", ({ ledger }) => expect(ledger.violations.join()).toMatch(/without DUP/)],
     ["forget-in-flight", ({ lost }) => expect(lost).toBeGreaterThan(0)],
+    ["stuck", ({ ledger }) => expect(ledger.violations.join()).toMatch(/in Infinity ms.*WAITING/)],
+    [
+      "null-ignored",
+      ({ ledger }) => expect(ledger.violations.join()).toMatch(/true, desired is n/),
+    ],
     ["window-off-by-one", ({ ledger }) => expect(ledger.violations.join()).toMatch(/, window/)],
   ];
   for (const [bug, expectFound] of planted) {

@@ -3,9 +3,11 @@
 // Invariant: nothing of `src/port` is here; time, chance and the network come from the run's seed.
 
 import { createHmac } from "node:crypto";
+import { AgentState } from "../../src/core/agent.ts";
 import type { Ports, Probed } from "../../src/core/effects.ts";
 import type { Settings } from "../../src/core/settings.ts";
 import { Prng } from "../../src/kit/prng.ts";
+import { REFUSED_MS_MIN } from "../../src/limits.ts";
 import { Turn } from "../../src/turn.ts";
 import type { Hub } from "../azure/model/hub.ts";
 import { settings } from "../rig.ts";
@@ -33,6 +35,7 @@ export class Gateway {
   lit = false;
   private alarmMs = Number.POSITIVE_INFINITY;
   private ringsMs = Number.POSITIVE_INFINITY;
+  private isLate = false;
 
   constructor(
     readonly index: number,
@@ -74,6 +77,17 @@ export class Gateway {
     );
     const own = new Prng(prng.next32());
     this.turn = new Turn(this.ports(), this.settings, "", own, `g${index}`);
+  }
+
+  /** While it waits for its next attempt, that must come soon, and the alarm must be set for it. */
+  checkWait(): void {
+    const { agent } = this.turn;
+    if (agent.state !== AgentState.WAITING || this.isLate) return;
+    const capMs = Math.max(this.settings.data.retryIntervalS * 1000, 2 * REFUSED_MS_MIN);
+    const leftMs = Math.max(agent.deadlineMs, this.ringsMs) - this.clockwork.nowMs;
+    if (leftMs <= capMs) return;
+    this.isLate = true;
+    this.ledger.onViolation(`${this.name}: next attempt in ${leftMs} ms, longest wait ${capMs}`);
   }
 
   private ports(): Ports {

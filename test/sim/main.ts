@@ -1,21 +1,49 @@
-// The simulator from the command line: `bun test/sim/main.ts [--seed N] [--hours N] [--devices N]`.
+// The simulator from the command line; `--help` says how.
 // Neighbours: `fleet` is one run; `make sim` and `make test` call this.
-// Invariant: prints what it counted and the trace hash; exit 1 with the violations and the seed
-// that replays them.
+// Invariant: prints what it counted and the trace hash; exit 1 with the violations and the options
+// that replay them, exit 2 for options that it does not take.
 
-import { type Outcome, run } from "./fleet.ts";
+import { parseArgs } from "node:util";
+import { type Outcome, replay, run } from "./fleet.ts";
 
 const HOURS_A_RUN = 24;
 
-function option(name: string, fallback: number): number {
-  const at = process.argv.indexOf(`--${name}`);
-  if (at < 0) return fallback;
-  const value = Number(process.argv[at + 1]);
-  if (!Number.isFinite(value) || value <= 0) {
-    console.error(`sim: --${name} takes a positive number`);
-    process.exit(2);
+const DEFAULTS = { seed: 1, hours: 5000, devices: 10 };
+const HELP = `usage: bun test/sim/main.ts [--seed N] [--hours N] [--devices N] [--verbose]
+  --seed N      seed of the first run; each further run adds 1 (${DEFAULTS.seed})
+  --hours N     device-hours in all, in runs of up to ${HOURS_A_RUN} hours (${DEFAULTS.hours})
+  --devices N   gateways of a run (${DEFAULTS.devices})
+  --verbose     also what the hub refused and what was diagnosed
+`;
+
+type Options = typeof DEFAULTS & { verbose: boolean };
+
+function refuse(text: string): never {
+  console.error(`sim: ${text}; --help lists the options`);
+  process.exit(2);
+}
+
+function options(): Options {
+  const text = { type: "string" } as const;
+  const flag = { type: "boolean", default: false } as const;
+  const known = { seed: text, hours: text, devices: text, verbose: flag, help: flag };
+  try {
+    const { values } = parseArgs({ options: known });
+    if (values.help) {
+      process.stdout.write(HELP);
+      process.exit(0);
+    }
+    const number = (name: keyof typeof DEFAULTS): number => {
+      const given = values[name];
+      if (given === undefined) return DEFAULTS[name];
+      if (!/^[1-9]\d{0,8}$/.test(given)) refuse(`--${name} takes a whole number from 1`);
+      return Number(given);
+    };
+    const verbose = values.verbose;
+    return { seed: number("seed"), hours: number("hours"), devices: number("devices"), verbose };
+  } catch (error) {
+    return refuse((error as Error).message.split("\n")[0]!);
   }
-  return value;
 }
 
 function add(into: Map<string, number>, from: Map<string, number>): void {
@@ -29,10 +57,7 @@ function list(counts: Map<string, number>): string {
     .join(", ");
 }
 
-const seed = option("seed", 1);
-const hours = option("hours", 5000);
-const devices = option("devices", 10);
-const isVerbose = process.argv.includes("--verbose");
+const { seed, hours, devices, verbose: isVerbose } = options();
 const faults = new Map<string, number>();
 const refusals = new Map<string, number>();
 const diagnoses = new Map<string, number>();
@@ -73,7 +98,7 @@ console.log(
 );
 console.log(`trace ${hash}`);
 if (failed !== undefined) {
-  console.error(`sim: seed ${failed.seed} breaks a promise; replay with --seed ${failed.seed}`);
+  console.error(`sim: seed ${failed.seed} breaks a promise; replay with ${replay(failed)}`);
   for (const violation of failed.ledger.violations) console.error(`  ${violation}`);
   process.exit(1);
 }

@@ -1,0 +1,56 @@
+// States: rigs that stand in each state of the agent, and the acts that bring them there.
+// Neighbours: `agent.test` walks its table with them, `startup.test` changes the settings in them.
+// Invariant: states are reached through the turn alone, as the world would do it.
+
+import type { AgentState } from "../../src/core/agent.ts";
+import { Cause } from "../../src/core/effects.ts";
+import { Rig, SIGNATURE, settings } from "../rig.ts";
+
+export const MANUAL = settings({ data: { autoOnStartup: false } });
+
+export type State = keyof typeof AgentState;
+
+/** Online, with the signature for the renewal asked for. */
+export function asked(): Rig {
+  const rig = new Rig();
+  rig.online();
+  rig.answerReport();
+  rig.toRenewal();
+  return rig;
+}
+
+/** The same with a message in flight, so that a quiet end has to wait for it. */
+export function busy(...acts: readonly ((rig: Rig) => void)[]): Rig {
+  const rig = asked();
+  rig.accept("m");
+  for (const act of acts) act(rig);
+  return rig;
+}
+
+export function started(given = settings({}), ...acts: readonly ((rig: Rig) => void)[]): Rig {
+  const rig = new Rig(given);
+  rig.turn.start();
+  for (const act of acts) act(rig);
+  return rig;
+}
+
+export const connect = (rig: Rig): void => rig.turn.onCommand(1, ["connect"]);
+export const disconnect = (rig: Rig): void => rig.turn.onCommand(1, ["disconnect"]);
+export const stop = (rig: Rig): void => rig.turn.stop();
+export const sign = (rig: Rig): void => rig.turn.onSigned(SIGNATURE);
+export const lose = (rig: Rig): void => rig.close(Cause.TCP_RESET);
+export const manual = (rig: Rig): void => rig.turn.onSettings(MANUAL);
+
+/** A rig in each state; wherever that can be, a signature has been asked for. */
+export const STATES: Readonly<Record<State, () => Rig>> = {
+  IDLE: () => busy(lose, manual),
+  HELD: () => started(settings({}), disconnect),
+  WAITING: () => busy(lose),
+  SIGNING: () => started(),
+  LINKING: () => started(settings({}), sign, (rig) => rig.secure()),
+  ONLINE: asked,
+  RENEWING: () => busy(disconnect, connect),
+  HOLDING: () => busy(disconnect),
+  STOPPING: () => busy(stop),
+  STOPPED: () => started(settings({}), stop),
+};

@@ -1,0 +1,45 @@
+// Tests of the simulator's command line: what it takes, and that its hint replays a run.
+// Neighbours: `main.ts` runs in a process of its own; `fleet` has the hint.
+// Invariant: every process is waited for.
+
+import { describe, expect, test } from "bun:test";
+import { join } from "node:path";
+import { replay, run } from "./fleet.ts";
+
+function sim(...words: string[]): { code: number; out: string; problem: string } {
+  const ended = Bun.spawnSync([process.execPath, join(import.meta.dir, "main.ts"), ...words]);
+  const { exitCode: code, stdout, stderr } = ended;
+  return { code, out: stdout.toString(), problem: stderr.toString() };
+}
+
+describe("refused in one line, with code 2", () => {
+  test.each([
+    [["--sed", "3"], /--sed/],
+    [["--seed"], /--seed/],
+    [["--seed", "1.5"], /^sim: --seed takes a whole number from 1;/],
+    [["--hours", "0"], /^sim: --hours takes a whole number from 1;/],
+    [["--devices", "1e3"], /^sim: --devices takes a whole number from 1;/],
+    [["--hours", "-1"], /--hours/],
+    [["twice"], /twice/],
+  ])("%p", (words, problem) => {
+    const ended = sim(...words);
+    expect(ended.code).toBe(2);
+    expect(ended.out).toBe("");
+    expect(ended.problem).toMatch(problem);
+    expect(ended.problem.trimEnd().split("\n")).toHaveLength(1);
+  });
+});
+
+test("--help names every option", () => {
+  const { code, out } = sim("--help");
+  expect(code).toBe(0);
+  for (const name of ["--seed", "--hours", "--devices", "--verbose"]) expect(out).toContain(name);
+});
+
+test("the hint for a run replays exactly that run", () => {
+  const outcome = run(7, 3, 3);
+  const { code, out } = sim(...replay(outcome).split(" "));
+  expect(code).toBe(0);
+  expect(out).toStartWith("simulated 9 device-hours ");
+  expect(out).toContain(`\ntrace ${Bun.hash(outcome.hash).toString(16)}\n`);
+});
