@@ -144,8 +144,10 @@ LIB := $(DESTDIR)$(PREFIX)/lib
 SETTINGS := $(DESTDIR)/etc/azimuth/azimuth.ini
 SOURCES = $(shell find src -name '*.ts')
 
+NATIVE = $(wildcard native/*.c native/*.h) native/build.sh
+
 .PHONY: build
-build: build/azimuth ## one executable, build/azimuth; TARGET= for another machine
+build: build/azimuth build/libazimuth.so ## executable and library; TARGET= for another machine
 
 build/azimuth: $(INSTALLED) $(SOURCES) build/target
 	@$(BUN) build --compile --bytecode --format=esm \
@@ -153,6 +155,17 @@ build/azimuth: $(INSTALLED) $(SOURCES) build/target
 	  $(if $(TARGET),--target=$(TARGET)) src/main.ts --outfile $@ >build/build.log 2>&1 \
 	  || { cat build/build.log >&2; exit 1; }
 	@echo "built $@ ($$(du -h --apparent-size $@ | cut -f1))"
+
+# For another machine CC names its compiler; without one the executable is all that is made.
+build/libazimuth.so: $(NATIVE) build/target
+	@if [ -n "$(TARGET)" ] && [ "$(origin CC)" = default ]; then \
+	  rm -f $@; \
+	  echo "not built: $@ for $(TARGET); set CC to a compiler for it, with libtss2"; \
+	else \
+	  $(call packages,$(NATIVE_PACKAGES)); \
+	  CC="$(CC)" sh native/build.sh $@; \
+	  echo "built $@ ($$(du -h --apparent-size $@ | cut -f1))"; \
+	fi
 
 # Changes when TARGET does, so that no executable of another machine is taken for ours.
 build/target: FORCE
@@ -166,8 +179,10 @@ FORCE:
 FOLLOW = sed 's|/usr/bin/azimuth|$(PREFIX)/bin/azimuth|g'
 
 .PHONY: install
-install: build/azimuth ## executable, settings, init script, unit, udev rules; DESTDIR=, PREFIX=
+install: build ## executable, library, settings, init script, unit, rules; DESTDIR=, PREFIX=
 	@install -D -m 0755 build/azimuth $(DESTDIR)$(PREFIX)/bin/azimuth
+	@[ ! -e build/libazimuth.so ] \
+	  || install -D -m 0755 build/libazimuth.so $(LIB)/azimuth/libazimuth.so
 	@install -d -m 0755 $(ETC)/azimuth $(ETC)/init.d $(LIB)/systemd/system
 	@[ -e $(SETTINGS) ] && echo "kept $(SETTINGS)" || install -m 0600 conf/azimuth.ini $(SETTINGS)
 	@install -m 0644 conf/azimuth.env $(ETC)/azimuth/azimuth.env

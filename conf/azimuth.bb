@@ -9,6 +9,7 @@ PV = "0.1.0"
 FILESEXTRAPATHS:prepend := "${THISDIR}:${THISDIR}/..:${THISDIR}/../build:"
 SRC_URI = " \
     file://LICENSE \
+    file://native \
     file://azimuth \
     file://azimuth.ini \
     file://azimuth.env \
@@ -21,6 +22,9 @@ S = "${WORKDIR}"
 
 # There is no Bun for other processors.
 COMPATIBLE_HOST = "(x86_64|aarch64).*-linux"
+
+# libtss2, which libazimuth.so is built against.
+DEPENDS = "tpm2-tss"
 
 inherit update-rc.d systemd useradd
 
@@ -35,13 +39,19 @@ RDEPENDS:${PN} = "ca-certificates"
 INHIBIT_PACKAGE_STRIP = "1"
 INHIBIT_PACKAGE_DEBUG_SPLIT = "1"
 INHIBIT_SYSROOT_STRIP = "1"
-INSANE_SKIP:${PN} += "already-stripped ldflags"
+INSANE_SKIP:${PN} += "already-stripped ldflags libdir"
 
 do_configure[noexec] = "1"
-do_compile[noexec] = "1"
+
+do_compile() {
+    CC="${CC}" CFLAGS="${CFLAGS} ${LDFLAGS}" \
+        sh ${WORKDIR}/native/build.sh ${WORKDIR}/libazimuth.so
+}
 
 do_install() {
     install -D -m 0755 ${WORKDIR}/azimuth ${D}${bindir}/azimuth
+    install -D -m 0755 ${WORKDIR}/libazimuth.so \
+        ${D}${nonarch_libdir}/azimuth/libazimuth.so
     install -D -m 0600 -o azimuth ${WORKDIR}/azimuth.ini ${D}${sysconfdir}/azimuth/azimuth.ini
     install -D -m 0644 ${WORKDIR}/azimuth.env ${D}${sysconfdir}/azimuth/azimuth.env
     install -D -m 0755 ${WORKDIR}/azimuth.init ${D}${sysconfdir}/init.d/azimuth
@@ -52,4 +62,4 @@ do_install() {
 }
 
 CONFFILES:${PN} = "${sysconfdir}/azimuth/azimuth.ini"
-FILES:${PN} += "${nonarch_libdir}/sysusers.d ${nonarch_base_libdir}/udev"
+FILES:${PN} += "${nonarch_libdir}/azimuth ${nonarch_libdir}/sysusers.d ${nonarch_base_libdir}/udev"

@@ -5,13 +5,15 @@
 set -eu
 here=$(dirname "$0")
 output=${1:-$here/../build/libazimuth.so}
-case $("${CC:-cc}" -dumpmachine) in
+# A cross compiler comes with words of its own behind its name.
+compiler=${CC:-cc}
+case $($compiler -dumpmachine) in
   x86_64*) branches=-fcf-protection=full ;;
   aarch64*) branches=-mbranch-protection=standard ;;
   *) branches= ;;
 esac
 mkdir -p "$(dirname "$output")"
-"${CC:-cc}" -std=c11 -O2 -g -fPIC -shared -fvisibility=hidden \
+$compiler -std=c11 -O2 -g -fPIC -shared -fvisibility=hidden \
   -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Werror \
   -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection $branches \
   -Wl,-z,relro,-z,now,-z,noexecstack,-z,defs,--as-needed \

@@ -3,30 +3,54 @@
 // the settings, `turn` does the rest.
 // Invariant: exit codes as documented: 0 done, 1 refused or failed with a reason, 2 usage.
 
-import type { Entry, Problem } from "./core/effects.ts";
+import { createHash } from "node:crypto";
+import { drawBarcode } from "./core/barcode.ts";
+import type { Chip, ChipEvents, Entry, Problem } from "./core/effects.ts";
 import { Level } from "./core/effects.ts";
+import { Inquiry } from "./core/inquiry.ts";
+import type { TpmPlace } from "./core/place.ts";
 import { outcomeOf, type Settings } from "./core/settings.ts";
 import { Sheet } from "./core/sheet.ts";
-import { type Command, HELP, parseArguments, type Reach } from "./core/usage.ts";
+import { Survey } from "./core/survey.ts";
+import {
+  enrollmentJson,
+  infoJson,
+  infoText,
+  scanText,
+  type TpmInfo,
+  tpmInfo,
+} from "./core/tpminfo.ts";
+import { type Command, HELP, parseArguments, type Reach, type TpmCommand } from "./core/usage.ts";
 import { filesWanted, formatProblem, validate } from "./core/validate.ts";
 import { Prng } from "./kit/prng.ts";
 import { VERSION } from "./kit/version.ts";
 import { TimerAlarm } from "./port/alarm.ts";
+import { barcode } from "./port/barcode.ts";
 import { SystemClock } from "./port/clock.ts";
 import { ask, ControlServer } from "./port/control.ts";
+import { Courier } from "./port/courier.ts";
+import { DeviceChip } from "./port/device.ts";
 import { bootId, seed } from "./port/entropy.ts";
 import { GpioPins } from "./port/gpio.ts";
 import { HttpsProbe } from "./port/https.ts";
+import { findLibrary } from "./port/library.ts";
 import { StderrLog } from "./port/log.ts";
+import { macAddress } from "./port/network.ts";
 import { put, STDERR, STDOUT } from "./port/output.ts";
 import { loadRoots } from "./port/roots.ts";
 import { isSameFile, load, readSecret } from "./port/settings.ts";
 import { KeySigner } from "./port/signer.ts";
+import { SocketChip } from "./port/swtpm.ts";
 import { Tls } from "./port/tls.ts";
+import { Library } from "./port/tpm.ts";
 import { Turn } from "./turn.ts";
 
 /** Longer than any attempt to connect can take: dial, TLS and CONNACK each have their deadline. */
 const ASK_MS = 120_000;
+/** swtpm serves one program at a time and lets others wait without a word. */
+const FIRST_ANSWER_MS = 5_000;
+/** Columns that are drawn into when nothing tells how many there are: a serial console's. */
+const COLUMNS = 80;
 
 /** Settings ready to run with, and what is worth a word although it is allowed. */
 interface Configuration {
@@ -206,6 +230,77 @@ async function forward(reach: Reach, words: readonly string[]): Promise<void> {
   say(answer.text);
 }
 
+function makeChip(events: ChipEvents, place: TpmPlace): Chip {
+  return "device" in place ? new DeviceChip(events, place.device) : new SocketChip(events, place);
+}
+
+function openLibrary(path: string): Library {
+  try {
+    return new Library(path === "" ? findLibrary(process.execPath, import.meta.dir) : path);
+  } catch (error) {
+    return fail([`azimuth tpm: ${error instanceof Error ? error.message : String(error)}`], 1);
+  }
+}
+
+/** Asks the TPM; what was found, or a problem, is in the inquiry afterwards. */
+async function inquire(command: TpmCommand): Promise<Inquiry> {
+  const { place, placeText, isCreating } = command;
+  const isRaw = !("device" in place);
+  const inquiry = new Inquiry(isRaw, isCreating);
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const survey = new Survey(inquiry, resolve);
+  const courier = new Courier(
+    survey,
+    openLibrary(command.library),
+    new SystemClock(),
+    (events) => makeChip(events, place),
+    (onAlarm) => new TimerAlarm(onAlarm),
+  );
+  if (isRaw) setTimeout(() => survey.onOverdue(placeText), FIRST_ANSWER_MS);
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => survey.onCancel());
+  survey.start(courier);
+  await promise;
+  courier.close();
+  return inquiry;
+}
+
+/** `azimuth tpm`. */
+async function tpm(command: TpmCommand): Promise<void> {
+  const { problem, findings } = await inquire(command);
+  if (problem !== "") fail([`azimuth tpm: ${problem}`], 1);
+  const info = tpmInfo(findings, (bytes) => createHash("sha256").update(bytes).digest());
+  const text = await written(info, command);
+  say(text.replace(/\n$/, ""));
+  // A socket that was let go of keeps its timers, and the process with them.
+  process.exit(0);
+}
+
+/** What is asked for, as text. */
+async function written(info: TpmInfo, command: TpmCommand): Promise<string> {
+  if (command.output === "json") return infoJson(info);
+  if (command.output === "enrollment") return enrollment(info, command.deviceId);
+  const scanned = command.isScanned ? scanText(info) : undefined;
+  if (scanned === undefined) return infoText(info);
+  const columns = process.stdout.columns ?? COLUMNS;
+  const squares = await barcode(scanned, columns);
+  if (typeof squares === "number") {
+    fail([`azimuth tpm: --qr wants ${squares} columns, here are ${columns}`], 1);
+  }
+  return `${infoText(info)}\n${drawBarcode(squares)}`;
+}
+
+function enrollment(info: TpmInfo, wanted: string): string {
+  const deviceId = wanted || macAddress();
+  if (deviceId === "") {
+    fail(["azimuth tpm: no network interface to name the device after; give --device-id"], 1);
+  }
+  const text = enrollmentJson(info, deviceId);
+  const notes = info.notes.map((note) => `azimuth tpm: ${note}`);
+  if (text === undefined) fail(notes, 1);
+  for (const note of notes) put(STDERR, `${note}\n`);
+  return text;
+}
+
 function carryOut(command: Command): void | Promise<void> {
   switch (command.name) {
     case "run":
@@ -220,6 +315,8 @@ function carryOut(command: Command): void | Promise<void> {
       return forward(command.reach, [command.name]);
     case "led":
       return forward(command.reach, ["led", command.lamp, command.action]);
+    case "tpm":
+      return tpm(command);
     case "version":
       say(`azimuth ${VERSION}`);
       return;

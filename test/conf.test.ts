@@ -175,6 +175,13 @@ describe("the other files", () => {
     expect(recipe).toContain(`file://LICENSE;md5=${sum}`);
   });
 
+  test("make install and the recipe put the library where the program looks for it", () => {
+    expect(read("src/port/library.ts")).toContain('"../lib/azimuth"');
+    expect(read("Makefile")).toContain("$(LIB)/azimuth/libazimuth.so");
+    expect(read("conf/azimuth.bb")).toContain("{nonarch_libdir}/azimuth/libazimuth.so\n");
+    expect(read("conf/azimuth.bb")).toContain('DEPENDS = "tpm2-tss"');
+  });
+
   test("make install and the recipe take every file that is installed", () => {
     const installed = readdirSync(resolve(root, "conf")).filter(
       (name) => name !== "demo.ini" && name !== "azimuth.bb",

@@ -23,6 +23,8 @@ export enum Property {
   FAMILY = 0x100,
   LEVEL = 0x101,
   REVISION = 0x102,
+  DAY = 0x103,
+  YEAR = 0x104,
   MANUFACTURER = 0x105,
   VENDOR_1 = 0x106,
   VENDOR_2 = 0x107,

@@ -4,6 +4,7 @@
 // wrong with it.
 
 import { nearest } from "./nearest.ts";
+import { PLACE_WORDS, parsePlace, TPM_DEVICE, type TpmPlace } from "./place.ts";
 
 /** Settings file when `-c` is not given. */
 export const SETTINGS_FILE = "/etc/azimuth/azimuth.ini";
@@ -12,6 +13,24 @@ export const SETTINGS_FILE = "/etc/azimuth/azimuth.ini";
 export interface Reach {
   readonly file: string;
   readonly socket: string;
+}
+
+/** What `azimuth tpm` prints. */
+export type TpmOutput = "text" | "json" | "enrollment";
+
+/** `azimuth tpm`. */
+export interface TpmCommand {
+  readonly name: "tpm";
+  /** As written, for messages. */
+  readonly placeText: string;
+  readonly place: TpmPlace;
+  readonly output: TpmOutput;
+  /** Device id of the enrollment; "" for the MAC address. */
+  readonly deviceId: string;
+  readonly isScanned: boolean;
+  readonly isCreating: boolean;
+  /** Path of libazimuth.so; "" to look for it. */
+  readonly library: string;
 }
 
 /** One command line, understood. */
@@ -25,6 +44,7 @@ export type Command =
       readonly lamp: string;
       readonly action: "on" | "off" | "auto";
     }
+  | TpmCommand
   | { readonly name: "version" | "help" };
 
 /** One line about a command line that was not understood; the process exits with 2. */
@@ -40,6 +60,7 @@ const NAMES = [
   "disconnect",
   "reload",
   "led",
+  "tpm",
   "version",
   "help",
 ] as const;
@@ -60,8 +81,17 @@ const TO_THE_AGENT: readonly Name[] = ["status", "connect", "disconnect", "reloa
 const OPTIONS: readonly Option[] = [
   { long: "--config", short: "-c", takesValue: true, of: ["run", "check", ...TO_THE_AGENT] },
   { long: "--socket", short: "-s", takesValue: true, of: TO_THE_AGENT },
-  { long: "--json", short: "", takesValue: false, of: ["status"] },
+  { long: "--json", short: "", takesValue: false, of: ["status", "tpm"] },
+  { long: "--enrollment", short: "", takesValue: false, of: ["tpm"] },
+  { long: "--device-id", short: "", takesValue: true, of: ["tpm"] },
+  { long: "--qr", short: "", takesValue: false, of: ["tpm"] },
+  { long: "--create", short: "", takesValue: false, of: ["tpm"] },
+  { long: "--tpm", short: "", takesValue: true, of: ["tpm"] },
+  { long: "--library", short: "", takesValue: true, of: ["tpm"] },
 ];
+
+/** Device ids of IoT Hub (azure-docs, iot-hub-devguide-identity-registry). */
+const DEVICE_ID = /^[A-Za-z0-9.%_*?!(),:=@$'-]{1,128}$/;
 
 /** The help text; 80 columns, ends with a newline. */
 export const HELP = `azimuth - an Azure IoT Hub device agent for Linux gateways
@@ -75,12 +105,21 @@ usage: azimuth COMMAND [OPTION ...]
   disconnect             disconnect and stay so until connect or a restart
   reload                 read the settings file again
   led NAME on|off|auto   set a lamp by hand; auto: the twin decides again
+  tpm [--json]           show the TPM's keys, as DPS wants them, and its state
   version                print the version
   help                   print this text
 
 options
   -c, --config FILE      settings file (${SETTINGS_FILE})
   -s, --socket PATH      control socket of the running agent (as the file says)
+
+options of tpm
+      --enrollment       print the body of a DPS enrollment, nothing else
+      --device-id ID     device id in it (the MAC address, as 0a1b2c3d4e5f)
+      --qr               also draw registration id and endorsement key to scan
+      --create           make keys that are missing, as a registration does
+      --tpm PLACE        device, swtpm:HOST:PORT or swtpm:/PATH (${TPM_DEVICE})
+      --library PATH     libazimuth.so, where it is not found by itself
 
 exit codes: 0 done, 1 refused or failed, 2 not understood
 `;
@@ -163,7 +202,7 @@ function reachOf(words: Words): Reach {
   return { file, socket: words.options.get("--socket") ?? "" };
 }
 
-function simple(name: Exclude<Name, "led">, words: Words): Command {
+function simple(name: Exclude<Name, "led">, words: Words): Command | UsageProblem {
   switch (name) {
     case "run":
     case "check":
@@ -174,10 +213,39 @@ function simple(name: Exclude<Name, "led">, words: Words): Command {
     case "disconnect":
     case "reload":
       return { name, reach: reachOf(words) };
+    case "tpm":
+      return tpm(words.options);
     case "version":
     case "help":
       return { name };
   }
+}
+
+function tpm(options: Words["options"]): TpmCommand | UsageProblem {
+  const placeText = options.get("--tpm") ?? TPM_DEVICE;
+  const place = parsePlace(placeText);
+  if (place === undefined) {
+    return { problem: `--tpm ${JSON.stringify(placeText)}; allowed: ${PLACE_WORDS}` };
+  }
+  const isEnrollment = options.has("--enrollment");
+  const outputs = ["--json", "--enrollment", "--qr"].filter((long) => options.has(long));
+  if (outputs.length > 1) return { problem: `${outputs.join(" and ")} exclude each other` };
+  const deviceId = options.get("--device-id") ?? "";
+  if (deviceId !== "" && !isEnrollment) return { problem: "--device-id goes with --enrollment" };
+  if (deviceId !== "" && !DEVICE_ID.test(deviceId)) {
+    const allowed = "1 to 128 letters, digits and - . % _ * ? ! ( ) , : = @ $ '";
+    return { problem: `--device-id ${JSON.stringify(deviceId)}; allowed: ${allowed}` };
+  }
+  return {
+    name: "tpm",
+    placeText,
+    place,
+    output: isEnrollment ? "enrollment" : options.has("--json") ? "json" : "text",
+    deviceId,
+    isScanned: options.has("--qr"),
+    isCreating: options.has("--create"),
+    library: options.get("--library") ?? "",
+  };
 }
 
 function led(words: Words): Command | UsageProblem {

@@ -111,7 +111,7 @@ function codeOf(error: unknown): string {
       return `${code}: there is no TPM; enable it in the firmware, or load its driver`;
     case "EACCES":
     case "EPERM":
-      return `${code}: not allowed; add the agent's user to the group of this file (tss)`;
+      return `${code}: not allowed; be root, or in the file's group (tss: udev rule of tpm-udev)`;
     case "EBUSY":
       return `${code}: in use by another program; /dev/tpmrm0 can be shared, /dev/tpm0 cannot`;
     default:

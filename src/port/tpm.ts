@@ -112,6 +112,13 @@ function loaded(path: string) {
     }).symbols;
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    throw new Error(`${path}: not loaded: ${reason.split("\n")[0]}`);
+    throw new Error(`${path}: not loaded: ${reason.split("\n")[0]}${advice(reason)}`);
   }
+}
+
+/** What to install when it is libtss2 that the loader does not find. */
+function advice(reason: string): string {
+  return /\blibtss2-[a-z]+\.so[.0-9]*: cannot open/.test(reason)
+    ? "; install libtss2 (Debian packages libtss2-esys-3.0.2-0 and libtss2-mu0)"
+    : "";
 }

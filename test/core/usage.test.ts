@@ -3,12 +3,24 @@
 // Invariant: what the help promises is parsed here, word by word.
 
 import { describe, expect, test } from "bun:test";
-import { HELP, parseArguments, SETTINGS_FILE } from "../../src/core/usage.ts";
+import { HELP, parseArguments, SETTINGS_FILE, type TpmCommand } from "../../src/core/usage.ts";
 
 /** Parses a command line as a shell without quotes would split it. */
 function parse(line: string) {
   return parseArguments(line.split(" ").filter((word) => word !== ""));
 }
+
+const TPM: TpmCommand = {
+  name: "tpm",
+  placeText: "/dev/tpmrm0",
+  place: { device: "/dev/tpmrm0" },
+  output: "text",
+  deviceId: "",
+  isScanned: false,
+  isCreating: false,
+  library: "",
+};
+const SWTPM = { placeText: "swtpm:/s", place: { path: "/s" } };
 
 const REACH = { file: SETTINGS_FILE, socket: "" };
 
@@ -37,6 +49,15 @@ describe("understood", () => {
       "led -c a.ini LED1 auto",
       { name: "led", reach: { file: "a.ini", socket: "" }, lamp: "LED1", action: "auto" },
     ],
+    ["tpm", TPM],
+    ["tpm --json", { ...TPM, output: "json" }],
+    ["tpm --qr --create", { ...TPM, isScanned: true, isCreating: true }],
+    ["tpm --tpm swtpm:/s --library=l.so", { ...TPM, ...SWTPM, library: "l.so" }],
+    ["tpm --enrollment", { ...TPM, output: "enrollment" }],
+    [
+      "tpm --enrollment --device-id ac:de:48:00:11:22",
+      { ...TPM, output: "enrollment", deviceId: "ac:de:48:00:11:22" },
+    ],
     ["version", { name: "version" }],
     ["--version", { name: "version" }],
     ["-V", { name: "version" }],
@@ -60,7 +81,7 @@ describe("not understood", () => {
     [
       "fly",
       'unknown command "fly"; allowed: run, check, status, connect, disconnect, reload, led, ' +
-        "version, help",
+        "tpm, version, help",
     ],
     ["constructor", expect.stringContaining('unknown command "constructor"')],
     ["run now", 'azimuth run takes no argument "now"'],
@@ -75,6 +96,20 @@ describe("not understood", () => {
     ["run -c a -c b", "--config is given twice"],
     ["run -c a --config=b", "--config is given twice"],
     ["status --json=1", "--json takes no value"],
+    [
+      "tpm --tpm tpm0",
+      '--tpm "tpm0"; allowed: a device like /dev/tpmrm0, swtpm:HOST:PORT or ' +
+        "swtpm:/PATH of a socket",
+    ],
+    ["tpm --json --enrollment", "--json and --enrollment exclude each other"],
+    ["tpm --json --qr", "--json and --qr exclude each other"],
+    ["tpm --device-id a", "--device-id goes with --enrollment"],
+    [
+      "tpm --enrollment --device-id a/b",
+      '--device-id "a/b"; allowed: 1 to 128 letters, digits and - . % _ * ? ! ( ) , : = @ $ \'',
+    ],
+    ["tpm -c a", expect.stringContaining('azimuth tpm has no option "-c"; allowed: --json, ')],
+    ["tpm now", 'azimuth tpm takes no argument "now"'],
     ["led", wantsLamp],
     ["led LED1", wantsLamp],
     ["led LED1 blue", wantsLamp],
@@ -98,10 +133,17 @@ describe("help", () => {
     }
     const all = /allowed: (.*)$/.exec((parse("fly") as { problem: string }).problem)![1]!;
     expect(commands).toEqual(all.split(", "));
-    expect([...HELP.matchAll(/[ [](--[a-z]+)/g)].map(([, word]) => word)).toEqual([
-      "--json",
+    const options = [...HELP.matchAll(/[ [](--[a-z-]+)/g)].map(([, word]) => word!);
+    expect([...new Set(options)].sort()).toEqual([
       "--config",
+      "--create",
+      "--device-id",
+      "--enrollment",
+      "--json",
+      "--library",
+      "--qr",
       "--socket",
+      "--tpm",
     ]);
   });
 });

@@ -129,7 +129,7 @@ describe("a command", () => {
 describe("an open", () => {
   test.each([
     ["ENOENT", "there is no TPM; enable it in the firmware, or load its driver"],
-    ["EACCES", "not allowed; add the agent's user to the group of this file (tss)"],
+    ["EACCES", "not allowed; be root, or in the file's group (tss: udev rule of tpm-udev)"],
     ["EBUSY", "in use by another program; /dev/tpmrm0 can be shared, /dev/tpm0 cannot"],
   ])("refused with %s says what to do", (code, advice) => {
     const { chip, kernel, heard } = new Rig();

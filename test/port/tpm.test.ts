@@ -5,6 +5,9 @@
 
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { createHmac, randomBytes } from "node:crypto";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import * as request from "../../src/codec/request.ts";
 import {
   SEALED_TEMPLATE,
@@ -44,6 +47,27 @@ async function look<T>(work: (client: Client) => Promise<T>): Promise<T> {
   return result;
 }
 
+/** Makes a library at `path` that needs another one, `needed`, which is gone. */
+function withoutNeeded(path: string, neededPath: string, needed: string): void {
+  const compile = (...words: readonly string[]) => {
+    const command = ["cc", "-shared", "-fPIC", "-Wl,--no-as-needed", "-x", "c", "/dev/null"];
+    const { exitCode, stderr } = Bun.spawnSync([...command, "-x", "none", ...words]);
+    if (exitCode !== 0) throw new Error(stderr.toString());
+  };
+  compile(`-Wl,-soname,${needed}`, "-o", neededPath);
+  compile(neededPath, "-o", path);
+  rmSync(neededPath);
+}
+
+function messageOf(path: string): string {
+  try {
+    new Library(path);
+    return "";
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
+
 function signature(key: Uint8Array): Buffer<ArrayBuffer> {
   return Buffer.from(createHmac("sha256", key).update(TEXT).digest());
 }
@@ -62,6 +86,25 @@ describe("the library", () => {
   test("says what is wrong with its file in one line", () => {
     expect(() => new Library("/nowhere/libazimuth.so")).toThrow(/^\/nowhere\/libazimuth.so: not /);
     expect(() => new Library("/nowhere/libazimuth.so")).not.toThrow(/\n/);
+  });
+
+  test("names the packages when libtss2 is missing, and only then", () => {
+    const folder = mkdtempSync(join(tmpdir(), "azimuth-library-"));
+    try {
+      for (const needed of ["libtss2-esys.so.99", "libother.so.1"]) {
+        const path = join(folder, `${needed}.user.so`);
+        withoutNeeded(path, join(folder, needed), needed);
+        const wanted = `${needed}: cannot open shared object file: No such file or directory`;
+        const advice = "; install libtss2 (Debian packages libtss2-esys-3.0.2-0 and libtss2-mu0)";
+        const isOurs = needed.startsWith("libtss2");
+        expect(() => new Library(path)).toThrow(
+          `${path}: not loaded: Failed to open library "${path}": ${wanted}${isOurs ? advice : ""}`,
+        );
+        expect(isOurs || !messageOf(path).includes("Debian")).toBe(true);
+      }
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 });
 

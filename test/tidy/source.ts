@@ -18,7 +18,7 @@ export interface Finding {
   readonly problem: string;
 }
 
-/** Folders that are made, not written. */
+/** What is made, not written; `.git` is a file where the tree is one of several. */
 const MADE = new Set([".git", "node_modules", ".cache", "build"]);
 
 /** Every written file below `root`, in the order of their paths. */
@@ -28,7 +28,8 @@ export function loadTree(root: string): Source[] {
     const entries = readdirSync(join(root, folder), { withFileTypes: true });
     for (const entry of entries.sort((a, b) => (a.name < b.name ? -1 : 1))) {
       const path = folder === "" ? entry.name : `${folder}/${entry.name}`;
-      if (entry.isDirectory() && !MADE.has(entry.name)) visit(path);
+      if (MADE.has(entry.name)) continue;
+      if (entry.isDirectory()) visit(path);
       if (entry.isFile()) found.push({ path, text: readFileSync(join(root, path), "utf8") });
     }
   };
