@@ -5,9 +5,9 @@
 set -eu
 here=$(dirname "$0")
 output=${1:-$here/../build/libazimuth.so}
-case $("${CC:-cc}" -dumpmachine) in
-  x86_64*) branches=-fcf-protection=full ;;
-  aarch64*) branches=-mbranch-protection=standard ;;
+case $(uname -m) in
+  x86_64) branches=-fcf-protection=full ;;
+  aarch64) branches=-mbranch-protection=standard ;;
   *) branches= ;;
 esac
 mkdir -p "$(dirname "$output")"

@@ -66,6 +66,10 @@ export enum Verb {
   REPLY,
   RELOAD,
   EXIT,
+  PERFORM,
+  SWEEP,
+  FETCH,
+  SAVE,
 }
 
 /** A fixed list of effects: filled by one step, drained after it, then empty again. */
@@ -74,6 +78,8 @@ export class Effects {
   readonly numbers = new Int32Array(EFFECT_SLOTS);
   readonly flags = new Uint8Array(EFFECT_SLOTS);
   readonly texts: string[] = new Array(EFFECT_SLOTS).fill("");
+  /** Of PERFORM the operation, of FETCH the request. */
+  readonly things: unknown[] = new Array(EFFECT_SLOTS).fill(undefined);
   count = 0;
 
   /** Open the uplink to the hub. */
@@ -119,6 +125,28 @@ export class Effects {
   /** End the process with this exit code. */
   exit(code: number): void {
     this.push(Verb.EXIT, code, 0, "");
+  }
+
+  /** One operation of the TPM, answered by `onTpmDone` with this ticket. */
+  perform(ticket: number, request: TpmRequest): void {
+    this.things[this.count] = request;
+    this.push(Verb.PERFORM, ticket, 0, "");
+  }
+
+  /** End all sessions and transient objects in the TPM, answered by `onTpmDone`. */
+  sweep(ticket: number): void {
+    this.push(Verb.SWEEP, ticket, 0, "");
+  }
+
+  /** One HTTPS request, answered by `onFetched` with this ticket. */
+  fetch(ticket: number, request: WebRequest): void {
+    this.things[this.count] = request;
+    this.push(Verb.FETCH, ticket, 0, "");
+  }
+
+  /** Keep the assignment for the next start, atomically; answered by `onSaved`. */
+  save(text: string): void {
+    this.push(Verb.SAVE, 0, 0, text);
   }
 
   private push(verb: Verb, number: number, flag: number, text: string): void {
@@ -248,6 +276,30 @@ export interface Problem {
   readonly key: string;
   /** One line: the problem; and what is allowed, after `allowed: ` where there is such a thing. */
   readonly text: string;
+}
+
+/** One HTTPS request. */
+export interface WebRequest {
+  readonly method: "GET" | "PUT";
+  readonly host: string;
+  readonly port: number;
+  readonly path: string;
+  /** Value of the Authorization header, "" for none; secret. */
+  readonly authorization: string;
+  /** JSON, "" for none. */
+  readonly body: string;
+}
+
+/** What came back; status 0 when nothing did. */
+export interface WebAnswer {
+  readonly status: number;
+  /** The server's `Date` in Unix s; NaN without one. */
+  readonly dateS: number;
+  /** `Retry-After` in s; NaN without one. */
+  readonly retryAfterS: number;
+  readonly body: string;
+  /** Why nothing came back, "" when something did. */
+  readonly problem: string;
 }
 
 /** All of the world that a turn needs. */

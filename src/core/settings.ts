@@ -11,7 +11,8 @@ export interface LampSettings extends PinSettings {
 
 /** The hub and our identity at it. */
 export interface EndpointSettings {
-  readonly type: "sas";
+  /** `sas`: a shared key from the connection string; `tpm`: a key in the TPM, given by DPS. */
+  readonly type: "sas" | "tpm";
   /** The hub's host name: part of the user name and of what is signed. */
   readonly hubName: string;
   /** The host dialled: the hub itself, or a gateway in front of it. */
@@ -28,6 +29,18 @@ export interface EndpointSettings {
   readonly keepAliveS: number;
   /** Plug-and-play model id (DTMI), "" for none. */
   readonly modelId: string;
+  /** Of `tpm`: DPS and who we are there; "" for the id that the endorsement key gives. */
+  readonly dpsHost: string;
+  readonly dpsPort: number;
+  readonly idScope: string;
+  readonly registrationId: string;
+  /** Of `tpm`: `/dev/tpmrm0`, `swtpm:HOST:PORT` or `swtpm:/PATH`. */
+  readonly tpm: string;
+  /** Hide keys from whoever listens on the TPM's bus, at some cost of time. */
+  readonly isHidden: boolean;
+  /** Passwords of the hierarchies; secret. */
+  readonly ownerPassword: string;
+  readonly endorsementPassword: string;
 }
 
 /** How the connection is kept; the names are Kura's. */

@@ -10,7 +10,6 @@ import { led } from "./led.ts";
 import { publish } from "./publish.ts";
 import { reconnect } from "./reconnect.ts";
 import { Report } from "./report.ts";
-import { tpm } from "./tpm.ts";
 
 const ROUNDS = 7;
 const SECONDS = 30;
@@ -22,7 +21,6 @@ const BENCHES: Readonly<Record<string, (report: Report) => Promise<void>>> = {
   led: (report) => led(report, option("rounds", ROUNDS)),
   idle: (report) => idle(report, option("seconds", SECONDS)),
   reconnect: (report) => reconnect(report, option("reconnects", RECONNECTS)),
-  tpm: (report) => tpm(report, "all"),
 };
 const OPTIONS = ["--rounds", "--seconds", "--reconnects"];
 

@@ -7,15 +7,16 @@ import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import * as request from "../../src/codec/request.ts";
 import { SEALED_TEMPLATE } from "../../src/codec/template.ts";
-import type { ChipEvents } from "../../src/core/effects.ts";
-import { Desk } from "../port/desk.ts";
+import type { Chip, ChipEvents } from "../../src/core/effects.ts";
+import type { Native } from "../../src/port/courier.ts";
+import { SocketChip } from "../../src/port/swtpm.ts";
+import { Desk, library } from "../port/desk.ts";
 import * as flow from "../port/flow.ts";
 import { hmacCommand } from "../tpm/client.ts";
 import { makeBlob } from "../tpm/maker.ts";
 import { type Place, Swtpm } from "../tpm/swtpm.ts";
 import { format, Report } from "./report.ts";
 import { fit, median } from "./statistics.ts";
-import { TimedChip, TimedNative } from "./stopwatch.ts";
 
 const DELAY_MS = 800;
 const IDLE_MS = 5000;
@@ -47,6 +48,100 @@ function watchLoop(): { end: () => number } {
       return worstMs;
     },
   };
+}
+
+/** The library, with its longest call. */
+class TimedNative implements Native {
+  longestMs = 0;
+  longest = "";
+  private readonly inner = library();
+  private operation = "";
+
+  get hasCommand(): boolean {
+    return this.inner.hasCommand;
+  }
+
+  get handle(): number {
+    return this.inner.handle;
+  }
+
+  get output(): Uint8Array {
+    return this.inner.output;
+  }
+
+  init(): number {
+    return this.time("init", () => this.inner.init());
+  }
+
+  fini(): void {
+    this.time("fini", () => this.inner.fini());
+  }
+
+  start(asked: request.TpmRequest): number {
+    this.operation = request.TpmOperation[asked.operation];
+    return this.time(`start of ${this.operation}`, () => this.inner.start(asked));
+  }
+
+  finish(response: Uint8Array): number {
+    return this.time(`finish of ${this.operation}`, () => this.inner.finish(response));
+  }
+
+  setPassword(hierarchy: number, password: Uint8Array): number {
+    return this.inner.setPassword(hierarchy, password);
+  }
+
+  takeCommand(): Uint8Array {
+    return this.inner.takeCommand();
+  }
+
+  private time<T>(name: string, work: () => T): T {
+    const startMs = performance.now();
+    const value = work();
+    const ms = performance.now() - startMs;
+    if (ms > this.longestMs) {
+      this.longestMs = ms;
+      this.longest = name;
+    }
+    return value;
+  }
+}
+
+/** A chip that adds up how long its TPM takes. */
+class TimedChip implements Chip {
+  readonly isManaged = false;
+  commands = 0;
+  busyMs = 0;
+  private sentMs = 0;
+  private readonly inner: SocketChip;
+
+  constructor(events: ChipEvents, place: Place) {
+    const answered = (response: Uint8Array) => {
+      this.busyMs += performance.now() - this.sentMs;
+      events.onChipAnswer(response);
+    };
+    this.inner = new SocketChip(
+      {
+        onChipOpened: () => events.onChipOpened(),
+        onChipAnswer: answered,
+        onChipClosed: (detail) => events.onChipClosed(detail),
+      },
+      place,
+    );
+  }
+
+  open(): void {
+    this.inner.open();
+  }
+
+  send(command: Uint8Array): void {
+    this.commands += 1;
+    this.sentMs = performance.now();
+    this.inner.send(command);
+  }
+
+  abandon(): void {
+    this.inner.abandon();
+  }
 }
 
 /** A first registration as far as the TPM has to do with it. */

@@ -34,10 +34,9 @@ beforeEach(async () => {
 }, LIMIT_MS);
 
 afterEach(async () => {
-  const end = await driver.stop();
+  expect(await driver.stop()).toEqual({ code: 0, errors: "" });
   await client.close();
   await swtpm.stop();
-  expect(end).toEqual({ code: 0, errors: "" });
 }, LIMIT_MS);
 
 function lineOf({ operation, a, b, c, d, input }: request.TpmRequest): string {

@@ -39,12 +39,9 @@ beforeEach(async () => {
 });
 
 afterEach(async () => {
-  try {
-    await expectSignature();
-  } finally {
-    desk.close();
-    await swtpm.stop();
-  }
+  await expectSignature();
+  desk.close();
+  await swtpm.stop();
 });
 
 async function expectSignature(): Promise<void> {

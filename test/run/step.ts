@@ -40,7 +40,6 @@ const BEFORE: readonly Step[] = [
 const AFTER: readonly Step[] = [
   row("simulation", ["test/sim/main.ts", "--hours", "5000"], false),
   row("fuzzing", ["test/fuzz/reader.ts", "--count", "300000"], false),
-  row("tpm fuzzing", ["test/fuzz/tpm.ts", "--count", "300000"], false),
 ];
 
 /** All steps of the tree at `root`. */

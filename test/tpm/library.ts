@@ -10,11 +10,19 @@ const root = resolve(import.meta.dir, "../..");
 /** Path of build/libazimuth.so, up to date. Throws with the compiler's words when it cannot be. */
 export function libraryPath(): string {
   const path = join(root, "build/libazimuth.so");
-  if (isFresh(path)) return path;
-  const command = ["sh", join(root, "native/build.sh"), path];
-  const { exitCode, stderr } = Bun.spawnSync(command, { stdin: "ignore", stderr: "pipe" });
-  if (exitCode !== 0) throw new Error(`native/build.sh: ${stderr.toString()}`);
+  if (!isFresh(path)) build(path, "");
   return path;
+}
+
+/** Builds with more flags for the compiler. */
+export function build(output: string, flags: string): void {
+  const command = ["sh", join(root, "native/build.sh"), output];
+  const { exitCode, stderr } = Bun.spawnSync(command, {
+    env: { PATH: process.env.PATH, CFLAGS: flags },
+    stdin: "ignore",
+    stderr: "pipe",
+  });
+  if (exitCode !== 0) throw new Error(`native/build.sh: ${stderr.toString()}`);
 }
 
 function isFresh(path: string): boolean {

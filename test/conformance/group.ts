@@ -1,0 +1,83 @@
+// Group: all groups of cases, each with the stage it wants.
+// Neighbours: `main` runs them; one file for each group has its cases.
+// Invariant: a stage is built only when a case of it runs, and is gone after its last case.
+
+import { AGENT } from "./agent.ts";
+import { cast, RUNTIMES, type Runtime, runtimeName } from "./cast.ts";
+import { CLIENT } from "./client.ts";
+import { Cloud } from "./cloud.ts";
+import { DEVICE } from "./device.ts";
+import { ENTRY } from "./entry.ts";
+import { FRAMING } from "./framing.ts";
+import { LOAD } from "./load.ts";
+import { MOSQUITTO } from "./mosquitto.ts";
+import { PAHO } from "./paho.ts";
+import type { Puppet } from "./puppet.ts";
+import { RENEWAL } from "./renewal.ts";
+import type { Case, Report } from "./report.ts";
+import { enter, SERVICE } from "./service.ts";
+
+/** Runs cases that need a peer, once on each runtime. `build` makes their stage. */
+async function onBoth<T>(
+  report: Report,
+  name: string,
+  cases: readonly Case<T>[],
+  hubName: string | undefined,
+  build: (cloud: Cloud, runtime: Runtime, puppets: Puppet[]) => Promise<T>,
+): Promise<void> {
+  for (const runtime of RUNTIMES) {
+    const group = `${name} on ${runtimeName(runtime)}`;
+    if (!report.wants(group, cases)) continue;
+    const cloud = new Cloud(hubName === undefined ? {} : { hubName });
+    const puppets: Puppet[] = [];
+    await report.run(group, await build(cloud, runtime, puppets), cases);
+    for (const puppet of puppets) await puppet.stop();
+    cloud.stop();
+  }
+}
+
+/** A peer of one program. */
+function alone(program: string) {
+  return async (cloud: Cloud, runtime: Runtime, puppets: Puppet[]) => {
+    const puppet = await cast(program, runtime);
+    puppets.push(puppet);
+    return { cloud, puppet };
+  };
+}
+
+async function withService(cloud: Cloud, runtime: Runtime, puppets: Puppet[]) {
+  const service = await cast("service", runtime);
+  const device = await cast("device", runtime);
+  puppets.push(service, device);
+  const stage = { cloud, service, device };
+  await enter(stage);
+  return stage;
+}
+
+/** Groups whose cases need a cloud and nothing else. */
+const PLAIN: readonly (readonly [string, readonly Case<Cloud>[]])[] = [
+  ["mosquitto", MOSQUITTO],
+  ["Paho", PAHO],
+  ["framing", FRAMING],
+  ["entry", ENTRY],
+  ["load", LOAD],
+];
+
+async function runPlain(report: Report): Promise<void> {
+  for (const [group, cases] of PLAIN) {
+    if (!report.wants(group, cases)) continue;
+    const cloud = new Cloud();
+    await report.run(group, cloud, cases);
+    cloud.stop();
+  }
+}
+
+/** Runs every case that the report wants. */
+export async function runGroups(report: Report): Promise<void> {
+  await onBoth(report, "device SDK", [...DEVICE, ...RENEWAL], undefined, alone("device"));
+  // The service SDK dials the name of the hub.
+  await onBoth(report, "service SDK", SERVICE, "localhost", withService);
+  await onBoth(report, "MQTT.js", CLIENT, undefined, alone("client"));
+  await runPlain(report);
+  await report.run("agent", undefined, AGENT);
+}
