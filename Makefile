@@ -20,6 +20,8 @@ unexport BASH_ENV ENV CDPATH
 # --- Bootstrap ----------------------------------------------------------------
 
 DEBIAN_PACKAGES := ca-certificates openssl procps
+NATIVE_PACKAGES := gcc libc6-dev libtss2-dev
+TEST_PACKAGES := $(NATIVE_PACKAGES) swtpm
 BENCH_PACKAGES := gcc libc6-dev libssl-dev libmosquitto-dev
 
 BUN_VERSION := $(shell sed -n 's/^ *"bun": "\([^"]*\)".*/\1/p' package.json | head -n 1)
@@ -82,12 +84,17 @@ $(INSTALLED): package.json bun.lock
 # --- Check and test -------------------------------------------------------------
 
 .PHONY: check
-check: bootstrap ## types, lint, house rules and unit tests; what a commit must pass
+check: bootstrap native ## types, lint, house rules and unit tests; what a commit must pass
 	@$(BUN) test/run.ts --quick
 
 .PHONY: test
-test: bootstrap ## all of it: the above, simulation and fuzzing; ends with N passed, N failed
+test: bootstrap native ## all of it: the above, simulation and fuzzing; ends with N passed, N failed
 	@$(BUN) test/run.ts $(ONLY)
+
+# What the tests of the TPM need.
+.PHONY: native
+native:
+	@$(call packages,$(TEST_PACKAGES))
 
 .PHONY: sim
 sim: bootstrap ## the simulator alone; SEED= replays a run, HOURS= device-hours
@@ -124,9 +131,10 @@ ETC := $(DESTDIR)/etc
 LIB := $(DESTDIR)$(PREFIX)/lib
 SETTINGS := $(DESTDIR)/etc/azimuth/azimuth.ini
 SOURCES = $(shell find src -name '*.ts')
+NATIVE = $(wildcard native/*.c native/*.h native/build.sh)
 
 .PHONY: build
-build: build/azimuth ## one executable, build/azimuth; TARGET= for another machine
+build: build/azimuth build/libazimuth.so ## executable and library; TARGET= for another machine
 
 build/azimuth: $(INSTALLED) $(SOURCES) build/target
 	@$(BUN) build --compile --bytecode --format=esm \
@@ -134,6 +142,13 @@ build/azimuth: $(INSTALLED) $(SOURCES) build/target
 	  $(if $(TARGET),--target=$(TARGET)) src/main.ts --outfile $@ >build/build.log 2>&1 \
 	  || { cat build/build.log >&2; exit 1; }
 	@echo "built $@ ($$(du -h --apparent-size $@ | cut -f1))"
+
+# CC= and CFLAGS= of another machine go through to the compiler.
+build/libazimuth.so: $(NATIVE)
+	@mkdir -p build
+	@$(call packages,$(NATIVE_PACKAGES))
+	@sh native/build.sh $@
+	@echo "built $@"
 
 # Changes when TARGET does, so that no executable of another machine is taken for ours.
 build/target: FORCE
@@ -147,8 +162,9 @@ FORCE:
 FOLLOW = sed 's|/usr/bin/azimuth|$(PREFIX)/bin/azimuth|g'
 
 .PHONY: install
-install: build/azimuth ## executable, settings, init script, unit, udev rules; DESTDIR=, PREFIX=
+install: build/azimuth build/libazimuth.so ## all of it, with settings and unit; DESTDIR=, PREFIX=
 	@install -D -m 0755 build/azimuth $(DESTDIR)$(PREFIX)/bin/azimuth
+	@install -D -m 0644 build/libazimuth.so $(DESTDIR)$(PREFIX)/lib/libazimuth.so
 	@install -d -m 0755 $(ETC)/azimuth $(ETC)/init.d $(LIB)/systemd/system
 	@[ -e $(SETTINGS) ] && echo "kept $(SETTINGS)" || install -m 0600 conf/azimuth.ini $(SETTINGS)
 	@install -m 0644 conf/azimuth.env $(ETC)/azimuth/azimuth.env

@@ -87,6 +87,8 @@ export const REFUSALS_MAX = 10;
 export const REFUSALS_MS_MAX = 900_000;
 /** … and then at most so often, with half of it more by chance. */
 export const REPROVISION_MS = 1_800_000;
+/** Floor after the TPM has refused a password: more tries may lock it. */
+export const TPM_REFUSED_MS_MIN = 600_000;
 
 // Stopping
 /** Default time that in-flight messages get before a clean disconnect. */

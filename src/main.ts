@@ -3,29 +3,57 @@
 // the settings, `turn` does the rest.
 // Invariant: exit codes as documented: 0 done, 1 refused or failed with a reason, 2 usage.
 
-import type { Entry, Problem } from "./core/effects.ts";
+import { existsSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { ENDORSEMENT, OWNER } from "./codec/request.ts";
+import type {
+  Chip,
+  ChipEvents,
+  Entry,
+  Ports,
+  Problem,
+  Tpm,
+  TpmEvents,
+  WebEvents,
+} from "./core/effects.ts";
 import { Level } from "./core/effects.ts";
 import { outcomeOf, type Settings } from "./core/settings.ts";
 import { Sheet } from "./core/sheet.ts";
 import { type Command, HELP, parseArguments, type Reach } from "./core/usage.ts";
 import { filesWanted, formatProblem, validate } from "./core/validate.ts";
+import { assert } from "./kit/assert.ts";
 import { Prng } from "./kit/prng.ts";
 import { VERSION } from "./kit/version.ts";
 import { TimerAlarm } from "./port/alarm.ts";
 import { SystemClock } from "./port/clock.ts";
 import { ask, ControlServer } from "./port/control.ts";
+import { Courier } from "./port/courier.ts";
+import { DeviceChip } from "./port/device.ts";
 import { bootId, seed } from "./port/entropy.ts";
 import { GpioPins } from "./port/gpio.ts";
-import { HttpsProbe } from "./port/https.ts";
+import { HttpsProbe, HttpsWeb } from "./port/https.ts";
 import { StderrLog } from "./port/log.ts";
+import { macAddress } from "./port/network.ts";
 import { loadRoots } from "./port/roots.ts";
 import { load, readSecret } from "./port/settings.ts";
 import { KeySigner } from "./port/signer.ts";
+import { TextFile } from "./port/store.ts";
+import { SocketChip } from "./port/swtpm.ts";
 import { Tls } from "./port/tls.ts";
+import { Library } from "./port/tpm.ts";
 import { Turn } from "./turn.ts";
 
 /** Longer than any attempt to connect can take: dial, TLS and CONNACK each have their deadline. */
 const ASK_MS = 120_000;
+
+const LIBRARY = "libazimuth.so";
+/** Beside the executable, in `lib` beside its folder, in the tree. */
+const LIBRARY_FOLDERS = [
+  dirname(process.execPath),
+  join(dirname(process.execPath), "../lib"),
+  join(import.meta.dir, "../build"),
+];
+const ASSIGNMENT_FILE = "assignment.json";
 
 /** Settings ready to run with, and what is worth a word although it is allowed. */
 interface Configuration {
@@ -48,18 +76,30 @@ function configure(file: string): Configuration | readonly string[] {
   if ("problems" in validated) {
     return validated.problems.map((problem) => formatProblem(file, problem));
   }
-  const { settings } = validated;
+  const settings = named(validated.settings);
+  if (settings === undefined) {
+    const text = "there is no network interface whose MAC address could be taken";
+    return [formatProblem(file, problemAt(parsed.entries, "registration-id", text))];
+  }
   try {
     return { settings, roots: loadRoots(settings.endpoint.caFile), warnings };
   } catch (error) {
-    return [formatProblem(file, caProblem(parsed.entries, error))];
+    const text = error instanceof Error ? error.message : String(error);
+    return [formatProblem(file, problemAt(parsed.entries, "ca-file", text))];
   }
 }
 
-function caProblem(entries: readonly Entry[], error: unknown): Problem {
-  const entry = entries.find(({ section, key }) => section === "endpoint" && key === "ca-file");
-  const text = error instanceof Error ? error.message : String(error);
-  return { line: entry?.line ?? 0, section: "endpoint", key: "ca-file", text };
+function problemAt(entries: readonly Entry[], key: string, text: string): Problem {
+  const entry = entries.find((one) => one.section === "endpoint" && one.key === key);
+  return { line: entry?.line ?? 0, section: "endpoint", key, text };
+}
+
+/** The settings with the MAC address where they ask for it; undefined when there is none. */
+function named(settings: Settings): Settings | undefined {
+  if (settings.endpoint.registrationId.toLowerCase() !== "mac") return settings;
+  const registrationId = macAddress();
+  if (registrationId === "") return undefined;
+  return { ...settings, endpoint: { ...settings.endpoint, registrationId } };
 }
 
 function fail(lines: readonly string[], code: number): never {
@@ -94,7 +134,7 @@ async function run(file: string): Promise<void> {
     process.exit(code);
   };
   const reload = (client: number): void => {
-    queueMicrotask(() => onReload(file, client, turn, pins, log, control));
+    queueMicrotask(() => onReload(file, client, settings, turn, pins, log, control));
   };
   const signer = new KeySigner(
     {
@@ -112,13 +152,85 @@ async function run(file: string): Promise<void> {
   });
   const probe = new HttpsProbe({ onProbed: (probed) => turn.onProbed(probed) });
   const clock = new SystemClock();
-  const ports = { clock, uplink, signer, probe, pins, alarm, control, log, reload, exit };
-  const turn = new Turn(ports, settings, roots, new Prng(seed()), bootId());
+  const path = join(settings.agent.stateFolder, ASSIGNMENT_FILE);
+  const store = new TextFile({ onSaved: (problem) => turn.onSaved(problem) }, path);
+  const isTpm = settings.endpoint.type === "tpm";
+  if (isTpm && store.problem !== "") log.write(Level.WARNING, store.problem);
+  const tpm = isTpm
+    ? tpmOf(
+        settings,
+        eventsOf(() => turn),
+      )
+    : undefined;
+  const identity = tpm === undefined ? NO_IDENTITY : { tpm, store, web: webOf(() => turn) };
+  const others = { clock, uplink, signer, probe, pins, alarm, control, log, reload, exit };
+  const ports: Ports = { ...others, ...identity, sha256 };
+  const turn: Turn = new Turn(ports, settings, roots, new Prng(seed()), bootId());
   const refused = await control.open(settings.agent.controlSocket);
   if (refused !== "") fail([refused], 1);
   onSignals(turn, exit);
   log.write(Level.NOTICE, `azimuth ${VERSION} starts with ${file}`);
   turn.start();
+  tpm?.open();
+}
+
+/** What an endpoint with a key of its own never asks for. */
+const NO_IDENTITY: Pick<Ports, "tpm" | "web" | "store"> = {
+  tpm: { perform: () => never(), flushAll: () => never() },
+  web: { ask: () => never() },
+  store: { text: "", save: () => never() },
+};
+
+function never(): void {
+  assert(false, "only an endpoint of type tpm asks for its TPM, for DPS and for its assignment");
+}
+
+function sha256(bytes: Uint8Array): Uint8Array {
+  return new Bun.CryptoHasher("sha256").update(bytes).digest();
+}
+
+function eventsOf(turn: () => Turn): TpmEvents {
+  return {
+    onTpmOpened: () => turn().onTpmOpened(),
+    onTpmClosed: (detail) => turn().onTpmClosed(detail),
+    onTpmDone: (ticket, rc, handle, output) => turn().onTpmDone(ticket, rc, handle, output),
+  };
+}
+
+function webOf(turn: () => Turn): HttpsWeb {
+  const events: WebEvents = { onFetched: (ticket, answer) => turn().onFetched(ticket, answer) };
+  return new HttpsWeb(events);
+}
+
+/** The TPM that the settings name, with the passwords of its hierarchies. */
+function tpmOf({ endpoint }: Settings, events: TpmEvents): Tpm {
+  const makeChip = (chipEvents: ChipEvents): Chip => chipOf(endpoint.tpm, chipEvents);
+  const makeAlarm = (onAlarm: () => void) => new TimerAlarm(onAlarm);
+  const tpm = new Courier(events, libraryOf(), new SystemClock(), makeChip, makeAlarm);
+  tpm.setPassword(OWNER, Buffer.from(endpoint.ownerPassword));
+  tpm.setPassword(ENDORSEMENT, Buffer.from(endpoint.endorsementPassword));
+  return tpm;
+}
+
+function libraryOf(): Library {
+  const places = LIBRARY_FOLDERS.map((folder) => join(folder, LIBRARY));
+  const path = places.find((place) => existsSync(place));
+  if (path === undefined) {
+    return fail([`${LIBRARY} is missing, type tpm needs it; looked at: ${places.join(", ")}`], 1);
+  }
+  try {
+    return new Library(path);
+  } catch (error) {
+    return fail([error instanceof Error ? error.message : String(error)], 1);
+  }
+}
+
+/** `swtpm:/PATH`, `swtpm:HOST:PORT` or a device. */
+function chipOf(place: string, events: ChipEvents): Chip {
+  const socket = /^swtpm:(?:(\/.*)|(.*):([0-9]+))$/.exec(place);
+  if (socket === null) return new DeviceChip(events, place);
+  const [, path, host = "", port] = socket;
+  return new SocketChip(events, path === undefined ? { host, port: Number(port) } : { path });
 }
 
 function onSignals(turn: Turn, exit: (code: number) => void): void {
@@ -144,6 +256,7 @@ function dieLoudly(log: StderrLog): void {
 function onReload(
   file: string,
   client: number,
+  running: Settings,
   turn: Turn,
   pins: GpioPins,
   log: StderrLog,
@@ -157,7 +270,7 @@ function onReload(
     return;
   }
   const { settings } = configured;
-  const outcome = outcomeOf(turn.agent.settings, settings);
+  const outcome = outcomeOf(running, settings);
   log.setLevel(settings.agent.logLevel);
   pins.configure(settings.lamps);
   turn.onSettings(settings);

@@ -5,33 +5,6 @@
 // Invariant: only this machine opens and closes the link; a wanted connection always comes back;
 // what an operator asks for never outlives the process.
 
-// state    | connect  | disconnect | stop     | signed   | sign failed
-// IDLE     | attempt  | HELD       | STOPPED  | (kept)   | -
-// HELD     | attempt  | (told)     | STOPPED  | (kept)   | -
-// WAITING  | attempt  | HELD       | STOPPED  | (kept)   | -
-// SIGNING  | (joined) | HELD       | STOPPED  | attempt  | WAITING
-// LINKING  | (joined) | HELD       | STOPPED  | stray    | stray
-// ONLINE   | (told)   | HOLDING    | STOPPING | RENEWING | (again)
-// RENEWING | (joined) | HOLDING    | STOPPING | (kept)   | -
-// HOLDING  | RENEWING | (joined)   | STOPPING | (kept)   | -
-// STOPPING | refused  | refused    | -        | (kept)   | -
-// STOPPED  | refused  | refused    | -        | (kept)   | -
-//
-// state    | connack | link down | deadline
-// IDLE     | -       | stray     | -
-// HELD     | -       | stray     | -
-// WAITING  | -       | stray     | attempt
-// SIGNING  | -       | stray     | WAITING
-// LINKING  | ONLINE  | WAITING   | WAITING
-// ONLINE   | WAITING | WAITING   | sign
-// RENEWING | attempt | attempt   | close
-// HOLDING  | HELD    | HELD      | close
-// STOPPING | STOPPED | STOPPED   | close
-// STOPPED  | -       | stray     | -
-// attempt: LINKING with a usable token, else SIGNING. (kept): for the next attempt; stray where
-// no signature was asked for. auto-on-startup false to true is a connect; true to false ends the
-// waiting for a next attempt (WAITING to IDLE) and nothing else.
-
 import type { Reader } from "../codec/reader.ts";
 import type { Writer } from "../codec/writer.ts";
 import { assert, unreachable } from "../kit/assert.ts";
@@ -40,24 +13,15 @@ import { SIGN_MS } from "../limits.ts";
 import { type Credential, CredentialState } from "./credential.ts";
 import type { Ending } from "./diagnosis.ts";
 import { Cause, type Effects, Level, type Probed } from "./effects.ts";
+import { Ended, type Identity, type Origin } from "./identity.ts";
 import { type Link, LinkState } from "./link.ts";
 import { Machines } from "./machines.ts";
 import type { Settings } from "./settings.ts";
+import { AgentState } from "./state.ts";
 import type { Traffic } from "./traffic.ts";
 import { Waiters } from "./waiters.ts";
 
-export enum AgentState {
-  IDLE,
-  HELD,
-  WAITING,
-  SIGNING,
-  LINKING,
-  ONLINE,
-  RENEWING,
-  HOLDING,
-  STOPPING,
-  STOPPED,
-}
+export { AgentState } from "./state.ts";
 
 const NEVER = Number.POSITIVE_INFINITY;
 
@@ -74,18 +38,25 @@ export class Agent {
   private readonly link: Link;
   private readonly traffic: Traffic;
   private readonly credential: Credential;
+  private readonly identity: Identity;
   private readonly connecting: Waiters;
   private readonly disconnecting: Waiters;
 
-  /** @param boot names this run of the process in message ids */
+  /**
+   * @param boot names this run of the process in message ids
+   * @param origin what the world knows of this device beside its settings
+   */
   constructor(
     private readonly effects: Effects,
     writer: Writer,
     public settings: Settings,
     prng: Prng,
     boot: string,
+    origin: Origin,
   ) {
-    this.machines = new Machines(effects, writer, settings, prng, boot);
+    this.machines = new Machines(effects, writer, settings, prng, boot, origin);
+    this.identity = this.machines.identity;
+    this.settings = { ...settings, endpoint: this.identity.settled };
     this.link = this.machines.link;
     this.traffic = this.machines.traffic;
     this.credential = this.machines.credential;
@@ -97,6 +68,7 @@ export class Agent {
   at(nowMs: number, wallS: number): void {
     this.nowMs = nowMs;
     this.wallS = wallS;
+    this.identity.at(nowMs, wallS);
   }
 
   /** The process is ready. */
@@ -111,9 +83,10 @@ export class Agent {
   /** New settings; those of the endpoint take effect at the next start of the process. */
   onSettings(settings: Settings): void {
     const before = this.settings.data.autoOnStartup;
-    const { controlSocket } = this.settings.agent;
-    const { endpoint } = this.settings;
-    this.settings = { ...settings, endpoint, agent: { ...settings.agent, controlSocket } };
+    const { endpoint, agent } = this.settings;
+    const { controlSocket, stateFolder } = agent;
+    const kept = { ...settings.agent, controlSocket, stateFolder };
+    this.settings = { ...settings, endpoint, agent: kept };
     this.machines.configure(settings, this.nowMs);
     const after = settings.data.autoOnStartup;
     if (after && !before) this.connect(-1);
@@ -134,6 +107,7 @@ export class Agent {
         this.disconnecting.tell(false, "connecting again, as asked since");
         this.enter(AgentState.RENEWING, this.deadlineMs);
         return true;
+      case AgentState.PROVISIONING:
       case AgentState.SIGNING:
       case AgentState.LINKING:
       case AgentState.RENEWING:
@@ -155,21 +129,9 @@ export class Agent {
     if (this.state >= AgentState.STOPPING) return false;
     this.disconnecting.add(client);
     this.connecting.tell(false, "disconnected by an operator");
-    switch (this.state) {
-      case AgentState.IDLE:
-      case AgentState.HELD:
-      case AgentState.WAITING:
-      case AgentState.SIGNING:
-        this.hold();
-        return true;
-      case AgentState.LINKING:
-      case AgentState.ONLINE:
-      case AgentState.RENEWING:
-        this.quiesce(AgentState.HOLDING);
-        return true;
-      default:
-        return true;
-    }
+    if (this.link.isDown) this.hold();
+    else if (this.state !== AgentState.HOLDING) this.quiesce(AgentState.HOLDING);
+    return true;
   }
 
   /** The process shall end: gives in-flight messages their time, disconnects, exits. */
@@ -245,6 +207,32 @@ export class Agent {
   /** The hub's HTTPS side answered a probe. */
   onProbed(probed: Probed): void {
     this.machines.recovery.onProbed(probed, this.nowMs, this.wallS);
+    if (probed.status !== 404) return;
+    this.identity.refusals.onUnknown();
+    if (this.state === AgentState.WAITING && this.identity.isDue) this.attempt();
+  }
+
+  /** What an event at the TPM or at DPS came to. */
+  onIdentity(ended: Ended): void {
+    const { signature, problem, provision } = this.identity;
+    switch (ended) {
+      case Ended.NOTHING:
+        return;
+      case Ended.SIGNED:
+        return this.onSigned(signature);
+      case Ended.UNSIGNED:
+        return this.onSignFailed(Cause.SIGN_FAILED, problem);
+      case Ended.REGISTERED:
+        this.settings = { ...this.settings, endpoint: this.identity.settled };
+        this.machines.onRegistered(this.nowMs, this.wallS);
+        return this.attempt();
+      case Ended.UNREGISTERED: {
+        const { cause, problem: detail } = provision;
+        return this.retry({ cause, detail, step: LinkState.DOWN, upMs: 0, unanswered: "" });
+      }
+      default:
+        unreachable(ended);
+    }
   }
 
   /** Time has come to {@link nextMs}. */
@@ -259,7 +247,10 @@ export class Agent {
       const cause = this.traffic.onDeadline(nowMs);
       if (cause !== Cause.NONE) this.fail(cause, "");
     }
-    if (this.credential.isOverdue(nowMs)) this.onSignFailed(Cause.SIGN_TIMEOUT, "");
+    if (this.credential.isOverdue(nowMs)) {
+      this.onSignFailed(Cause.SIGN_TIMEOUT, this.machines.signerFault);
+    }
+    this.onIdentity(this.identity.onDeadline());
     this.onOwnDeadline();
   }
 
@@ -274,7 +265,9 @@ export class Agent {
   get nextMs(): number {
     const { credential, link } = this;
     if (this.state === AgentState.STOPPED) return NEVER;
-    let next = Math.min(this.deadlineMs, this.machines.telemetry.deadlineMs, link.deadlineMs);
+    const { telemetry, identity } = this.machines;
+    const own = Math.min(this.deadlineMs, identity.provision.deadlineMs);
+    let next = Math.min(own, telemetry.deadlineMs, link.deadlineMs);
     if (link.isUp) next = Math.min(next, this.traffic.nextMs);
     if (credential.state === CredentialState.SIGNING || this.state === AgentState.ONLINE) {
       next = Math.min(next, credential.deadlineMs);
@@ -308,8 +301,15 @@ export class Agent {
   }
 
   private attempt(): void {
+    const { state, identity } = this;
+    const isBegun = state === AgentState.SIGNING || state === AgentState.PROVISIONING;
+    if (!isBegun) this.attemptMs = this.nowMs;
+    if (identity.isDue) {
+      this.enter(AgentState.PROVISIONING, NEVER);
+      identity.register();
+      return;
+    }
     const token = this.credential.usable(this.nowMs);
-    if (this.state !== AgentState.SIGNING) this.attemptMs = this.nowMs;
     if (token === "") {
       this.enter(AgentState.SIGNING, NEVER);
       this.credential.request(this.nowMs, this.wallS);
@@ -326,6 +326,7 @@ export class Agent {
     const tookMs = this.nowMs - this.attemptMs;
     const text = this.machines.recovery.onUp(tookMs, this.link.sessionPresent);
     this.connecting.tell(true, text);
+    this.identity.refusals.onUp();
     this.traffic.onUp(this.nowMs);
   }
 
@@ -359,6 +360,7 @@ export class Agent {
     const { recovery, verdict } = this.machines;
     const capMs = this.settings.data.retryIntervalS * 1000;
     const waitMs = recovery.onFailure(ending, capMs, this.nowMs, this.wallS);
+    if (verdict.isRefusal) this.identity.refusals.onRefused(this.nowMs);
     this.connecting.tell(false, verdict.text);
     this.enter(AgentState.WAITING, this.nowMs + waitMs);
   }
@@ -371,12 +373,14 @@ export class Agent {
   }
 
   private hold(): void {
+    this.identity.cancel();
     if (this.state !== AgentState.HELD) this.log(Level.NOTICE, "disconnected; held by an operator");
     this.disconnecting.tell(true, "disconnected");
     this.enter(AgentState.HELD, NEVER);
   }
 
   private finish(): void {
+    this.identity.cancel();
     this.enter(AgentState.STOPPED, NEVER);
     this.log(Level.NOTICE, "stopped");
     this.connecting.tell(false, "azimuth is stopping");

@@ -4,6 +4,8 @@
 
 /** Where this device belongs. */
 export interface Assignment {
+  /** Scope of the DPS that decided. */
+  readonly idScope: string;
   readonly hubName: string;
   readonly deviceId: string;
   readonly registrationId: string;
@@ -31,12 +33,13 @@ export function parseAssignment(text: string): Assignment | undefined {
     return undefined;
   }
   if (typeof value !== "object" || value === null || value.format !== FORMAT) return undefined;
-  const { hubName, deviceId, registrationId, endorsement, atS, isPending } = value;
-  const areTexts = [hubName, deviceId, registrationId, endorsement].every(
+  const { idScope, hubName, deviceId, registrationId, endorsement, atS, isPending } = value;
+  const areTexts = [idScope, hubName, deviceId, registrationId, endorsement].every(
     (one) => typeof one === "string",
   );
   if (!areTexts || typeof atS !== "number" || typeof isPending !== "boolean") return undefined;
   return {
+    idScope: idScope as string,
     hubName: hubName as string,
     deviceId: deviceId as string,
     registrationId: registrationId as string,

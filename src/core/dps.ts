@@ -8,6 +8,9 @@ import type { EndpointSettings } from "./settings.ts";
 /** Version of the service's device interface that is spoken (azure.md 1.1). */
 const API_VERSION = "2021-06-01";
 const TEXT_MAX = 200;
+/** Codes that are seen in the wild (azure.md 1.3). */
+const HUB_NOT_FOUND = 400208;
+const ENROLLMENT_NOT_FOUND = 404201;
 
 /** The parts that matter; "" for what is absent. */
 export interface DpsAnswer {
@@ -68,31 +71,50 @@ export function readDpsAnswer(answer: WebAnswer): DpsAnswer {
   };
 }
 
-/** One line: why a registration failed and what to do. */
+/**
+ * One line: why a registration failed and what to do.
+ * @param isSigned whether the request that was refused had a signature
+ */
 export function dpsProblem(
   answer: WebAnswer,
   read: DpsAnswer,
   registrationId: string,
   endpoint: EndpointSettings,
+  isSigned: boolean,
 ): string {
   const { dpsHost, dpsPort, idScope } = endpoint;
-  if (answer.status === 0) return `${dpsHost}:${dpsPort}: ${answer.problem}`;
+  if (answer.status === 0) return `DPS: no answer from ${dpsHost}:${dpsPort}: ${answer.problem}`;
   const said = read.message.replace(/\s+/g, " ").slice(0, TEXT_MAX);
   const code = read.errorCode === 0 ? `HTTP ${answer.status}` : `error ${read.errorCode}`;
   const tail = said === "" ? `(${code})` : `(${code}: ${said})`;
-  if (read.status === "disabled") return `DPS: enrollment ${registrationId} is disabled ${tail}`;
+  if (read.status === "disabled") {
+    return `DPS: enrollment ${registrationId} is disabled; enable it ${tail}`;
+  }
+  if (read.status === "assigning") {
+    return `DPS did not finish the registration of ${registrationId} in time ${tail}`;
+  }
+  if (read.errorCode === HUB_NOT_FOUND) {
+    return `DPS found no hub for ${registrationId}; link one to the service ${tail}`;
+  }
   if (read.status === "failed") return `DPS could not assign ${registrationId} ${tail}`;
+  const isUnknown = read.errorCode === ENROLLMENT_NOT_FOUND;
+  if (isUnknown || (!isSigned && (answer.status === 401 || answer.status === 403))) {
+    return (
+      `DPS refused ${registrationId}: no enrollment with this TPM's endorsement key in scope ` +
+      `${idScope}, or it is disabled; enrol the TPM ${tail}`
+    );
+  }
   switch (answer.status) {
     case 401:
     case 403:
       return (
-        `DPS refused ${registrationId}: its endorsement key is not enrolled, ` +
-        `or not with this storage root key; see azimuth tpm ${tail}`
+        `DPS refused ${registrationId} although its TPM opened the challenge: the enrollment ` +
+        `knows another storage root key or was changed just now; enrol the TPM again ${tail}`
       );
     case 404:
-      return `DPS knows no ${registrationId} in scope ${idScope}; check id-scope ${tail}`;
+      return `DPS knows nothing of scope ${idScope}; check id-scope ${tail}`;
     case 429:
-      return `DPS is throttling ${tail}`;
+      return `DPS has too many requests at present ${tail}`;
     default:
       return `DPS answered ${registrationId} with an error ${tail}`;
   }

@@ -3,48 +3,13 @@
 // interfaces at the end of this file and imports nothing else of core.
 // Invariant: a step only appends; nothing is carried out before the step has returned.
 
+import type { Sha256 } from "../codec/public.ts";
 import type { TpmRequest } from "../codec/request.ts";
 import { assert } from "../kit/assert.ts";
 import { EFFECT_SLOTS } from "../limits.ts";
+import { Cause } from "./cause.ts";
 
-/** Why a connection could not be made or ended; `diagnosis` puts it in words. */
-export enum Cause {
-  NONE,
-  // reported by the uplink port
-  NAME_NOT_FOUND,
-  NAME_LOOKUP_FAILED,
-  REFUSED,
-  UNREACHABLE,
-  TCP_RESET,
-  CLOSED_BY_PEER,
-  TLS_ISSUER_UNKNOWN,
-  TLS_NAME_MISMATCH,
-  TLS_NOT_YET_VALID,
-  TLS_EXPIRED,
-  TLS_REVOKED_OR_BAD,
-  TLS_HANDSHAKE_FAILED,
-  TLS_TOO_OLD,
-  SOCKET_FAILED,
-  // found by the machines
-  DIAL_TIMEOUT,
-  TLS_TIMEOUT,
-  CONNACK_TIMEOUT,
-  CONNACK_PROTOCOL,
-  CONNACK_IDENTIFIER,
-  CONNACK_UNAVAILABLE,
-  CONNACK_CREDENTIALS,
-  CONNACK_NOT_AUTHORISED,
-  PROTOCOL_VIOLATION,
-  PACKET_TOO_LONG,
-  SUBSCRIBE_REFUSED,
-  SUBACK_TIMEOUT,
-  PUBACK_TIMEOUT,
-  PINGRESP_TIMEOUT,
-  TWIN_TIMEOUT,
-  SIGN_FAILED,
-  SIGN_TIMEOUT,
-  SETTINGS_CHANGED,
-}
+export { Cause };
 
 /** How loud a log line is; the number is the syslog severity (RFC 5424, table 2). */
 export enum Level {
@@ -139,7 +104,7 @@ export class Effects {
   }
 
   /** One HTTPS request, answered by `onFetched` with this ticket. */
-  fetch(ticket: number, request: WebRequest): void {
+  ask(ticket: number, request: WebRequest): void {
     this.things[this.count] = request;
     this.push(Verb.FETCH, ticket, 0, "");
   }
@@ -147,6 +112,13 @@ export class Effects {
   /** Keep the assignment for the next start, atomically; answered by `onSaved`. */
   save(text: string): void {
     this.push(Verb.SAVE, 0, 0, text);
+  }
+
+  /** The operation or request of a slot, which may hold secrets and is not kept. */
+  take(slot: number): unknown {
+    const thing = this.things[slot];
+    this.things[slot] = undefined;
+    return thing;
   }
 
   private push(verb: Verb, number: number, flag: number, text: string): void {
@@ -302,6 +274,29 @@ export interface WebAnswer {
   readonly problem: string;
 }
 
+/** What the web tells the turn. */
+export interface WebEvents {
+  onFetched(ticket: number, answer: WebAnswer): void;
+}
+
+/** Carries HTTPS requests. Answers each with one `onFetched`, never from inside `ask`. */
+export interface Web {
+  /** Trusts the PEM text `roots` only. */
+  ask(ticket: number, request: WebRequest, roots: string): void;
+}
+
+/** What the store tells the turn: "" or one line that says why nothing was kept. */
+export interface StoreEvents {
+  onSaved(problem: string): void;
+}
+
+/** Keeps a short text over restarts. Answers each `save` with one `onSaved`, never from inside. */
+export interface Store {
+  /** What was kept when the process started; "" for nothing. */
+  readonly text: string;
+  save(text: string): void;
+}
+
 /** All of the world that a turn needs. */
 export interface Ports {
   readonly clock: Clock;
@@ -312,6 +307,11 @@ export interface Ports {
   readonly alarm: Alarm;
   readonly control: Control;
   readonly log: Log;
+  /** Of an endpoint of type tpm only; otherwise never called. */
+  readonly tpm: Pick<Tpm, "perform" | "flushAll">;
+  readonly web: Web;
+  readonly store: Store;
+  readonly sha256: Sha256;
   /**
    * Reads the settings file again; then calls `turn.onSettings`, never from inside the call, or
    * replies with what is wrong.

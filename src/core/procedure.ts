@@ -49,7 +49,7 @@ export abstract class Procedure {
 
   /** What it is for, in words that follow "the TPM could not". */
   abstract readonly what: string;
-  /** False when it works on a transient object, which is gone when the TPM was restarted. */
+  /** False when it works on an earlier one's transient object: gone when the TPM was restarted. */
   readonly canRestart: boolean = true;
   protected abstract plan(): readonly Step[];
 
@@ -79,29 +79,21 @@ export abstract class Procedure {
   }
 }
 
-/** First byte of a persistent handle (part 2, 7.2). */
-const PERSISTENT = 0x81;
-
 const nothing = (): readonly Step[] => [];
 
-/** Finds the endorsement and storage root keys, or makes them, and looks for a device key. */
+/** Finds the endorsement and storage root keys, or makes them. */
 export class Identify extends Procedure {
   readonly what = "read its keys";
   endorsementKey: Uint8Array = new Uint8Array(0);
   storageKey: Uint8Array = new Uint8Array(0);
-  /** Handle of the device key, 0 without one; a spare left by a cut swap is the newer one. */
-  identity = 0;
   /** Keys made just now, in words; "" for none. */
   made = "";
 
   protected plan(): readonly Step[] {
-    this.identity = 0;
     this.made = "";
     return [
       this.keyAt(ENDORSEMENT_HANDLE, ENDORSEMENT, ENDORSEMENT_TEMPLATE, "endorsement key"),
       this.keyAt(STORAGE_HANDLE, OWNER, STORAGE_TEMPLATE, "storage root key"),
-      this.lookAt(SPARE_HANDLE),
-      this.lookAt(IDENTITY_HANDLE),
     ];
   }
 
@@ -138,18 +130,6 @@ export class Identify extends Procedure {
     if (handle === STORAGE_HANDLE) this.storageKey = key;
     else this.endorsementKey = key;
     return undefined;
-  }
-
-  private lookAt(handle: number): Step {
-    return {
-      what: "look for the device key",
-      ask: () => readPublic(handle),
-      take: () => {
-        if (this.identity === 0) this.identity = handle;
-        return undefined;
-      },
-      absent: nothing,
-    };
   }
 }
 
@@ -229,29 +209,74 @@ export class Activate extends Procedure {
   }
 }
 
-/** Signs with the key at a handle. */
+/** Signs with a transient key that an earlier procedure left; the key is gone afterwards. */
 export class Sign extends Procedure {
-  readonly what = "sign";
+  readonly what: string = "sign";
+  override readonly canRestart: boolean = false;
   /** HMAC-SHA256, 32 bytes, when done. */
   signature: Uint8Array = new Uint8Array(0);
 
-  override readonly canRestart: boolean;
-
   constructor(
-    private readonly handle: number,
+    protected handle: number,
     private readonly data: Uint8Array,
   ) {
     super();
-    this.canRestart = handle >>> 24 === PERSISTENT;
   }
 
   protected plan(): readonly Step[] {
+    return [this.mac()];
+  }
+
+  protected mac(): Step {
     const take = (_handle: number, output: Uint8Array): string | undefined => {
       if (output.length !== 34) return `a signature of ${output.length - 2} bytes; allowed: 32`;
       this.signature = output.slice(2);
       return undefined;
     };
-    return [{ what: "HMAC", ask: () => hmac(this.handle, this.data), take }];
+    return { what: "HMAC", ask: () => hmac(this.handle, this.data), take };
+  }
+}
+
+/** Signs with the device key, wherever of its two places it is; a spare is the newer one. */
+export class SignAsDevice extends Sign {
+  override readonly canRestart = true;
+  /** True when there is no device key in this TPM. */
+  isAbsent = false;
+
+  /** @param known where the device key was found before; 0 when nobody has looked yet */
+  constructor(
+    private readonly known: number,
+    data: Uint8Array,
+  ) {
+    super(known, data);
+  }
+
+  /** Where the key is, when done. */
+  get place(): number {
+    return this.handle;
+  }
+
+  protected override plan(): readonly Step[] {
+    this.handle = this.known;
+    this.isAbsent = false;
+    if (this.known !== 0) return [{ ...this.mac(), absent: () => this.search() }];
+    return this.search();
+  }
+
+  private search(): readonly Step[] {
+    const last = this.lookAt(IDENTITY_HANDLE, () => {
+      this.isAbsent = true;
+      return nothing();
+    });
+    return [this.lookAt(SPARE_HANDLE, () => [last])];
+  }
+
+  private lookAt(handle: number, absent: () => readonly Step[]): Step {
+    const take = (): readonly Step[] => {
+      this.handle = handle;
+      return [this.mac()];
+    };
+    return { what: "look for the device key", ask: () => readPublic(handle), take, absent };
   }
 }
 

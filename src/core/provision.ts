@@ -4,32 +4,35 @@
 // Invariant: the old device key stays in its place until the new one is safe in the spare place;
 // a registration that was begun and not ended is known as such after any cut (isPending).
 
-// state       | done well                | problem   | deadline
-// OFF         | stray                    | stray     | -
-// IDENTIFYING | CHALLENGING              | OFF, fail | OFF, fail
-// CHALLENGING | 401 with key: ACTIVATING | OFF, fail | OFF, fail
-// ACTIVATING  | SIGNING                  | OFF, fail | OFF, fail
-// SIGNING     | MARKING                  | OFF, fail | OFF, fail
-// MARKING     | REGISTERING              | OFF, fail | OFF, fail
-// REGISTERING | 202: POLLING, 200: below | OFF, fail | OFF, fail
-// POLLING     | (after Retry-After) ask  | OFF, fail | OFF, fail
-// ADOPTING    | SPARING                  | OFF, fail | OFF, fail
-// SPARING     | SAVING                   | OFF, fail | OFF, fail
-// SAVING      | SWAPPING                 | OFF, fail | OFF, fail
-// SWAPPING    | OFF, well                | OFF, well | OFF, well
-// "assigned" leads from REGISTERING and POLLING to ADOPTING. A swap that fails leaves the new key
-// in the spare place, where the next start finds it: the device is provisioned all the same.
+// state       | done well   | problem     | deadline
+// OFF         | stray       | -           | -
+// IDENTIFYING | CHALLENGING | fail, OFF   | fail, OFF
+// CHALLENGING | ACTIVATING  | fail, OFF   | fail, OFF
+// ACTIVATING  | SIGNING     | fail, OFF   | fail, OFF
+// SIGNING     | MARKING     | fail, OFF   | fail, OFF
+// MARKING     | REGISTERING | REGISTERING | REGISTERING
+// REGISTERING | POLLING     | fail, OFF   | fail, OFF
+// POLLING     | -           | -           | REGISTERING
+// ADOPTING    | SPARING     | fail, OFF   | fail, OFF
+// SPARING     | SAVING      | fail, OFF   | fail, OFF
+// SAVING      | SWAPPING    | SWAPPING    | SWAPPING
+// SWAPPING    | OFF         | OFF         | OFF
+// REGISTERING and POLLING lead to ADOPTING when the answer is "assigned".
+// An assignment that the disk does not take is a warning: without it a cut costs a registration.
+// A swap that fails leaves the new key in the spare place, where it is found and used.
 
 import { decodeBase64, encodeBase64 } from "../codec/base64.ts";
 import { splitBlob } from "../codec/blob.ts";
+import { Outcome } from "../codec/outcome.ts";
 import type { Sha256 } from "../codec/public.ts";
 import { registrationId } from "../codec/registration.ts";
 import { signedText, token } from "../codec/sas.ts";
 import { assert, unreachable } from "../kit/assert.ts";
 import { DPS_ANSWER_MS, DPS_POLLS_MAX, DPS_TOKEN_S, TPM_PROCEDURE_MS } from "../limits.ts";
 import { type Assignment, assignmentText } from "./assignment.ts";
+import type { Counters } from "./counters.ts";
 import { type DpsAnswer, dpsPath, dpsProblem, readDpsAnswer } from "./dps.ts";
-import { type Effects, Level, type WebAnswer } from "./effects.ts";
+import { Cause, type Effects, Level, type WebAnswer } from "./effects.ts";
 import { Activate, Identify, KeepIdentity, KeepSpare, Sign } from "./procedure.ts";
 import type { EndpointSettings } from "./settings.ts";
 import type { Vault } from "./vault.ts";
@@ -54,20 +57,31 @@ const encoder = new TextEncoder();
 /** Wait between polls when the service names none (azure.md 1.5). */
 const RETRY_AFTER_S = 2;
 const RETRY_AFTER_S_MAX = 300;
+const OTHER_TPM =
+  "; this TPM has another endorsement key than at the last registration: it was cleared or " +
+  "replaced, so its new key must be enrolled";
+/** Answers of the TPM that must not be asked for again soon. */
+const FINAL: ReadonlySet<Outcome> = new Set([Outcome.PASSWORD, Outcome.LOCKED, Outcome.FAILED]);
 
-/** One registration at a time. */
+/** One registration at a time. Events that may end one give true when they do. */
 export class Provision {
   state = ProvisionState.OFF;
   deadlineMs = NEVER;
-  /** What is known of this device's place, from the last registration or the last start. */
-  assignment: Assignment | undefined;
   /** Why the last registration failed, in one line; "" when it did not. */
   problem = "";
+  /** What kind of failure it was; NONE when it did not. */
+  cause = Cause.NONE;
+  /** Our id at DPS, once the TPM has been asked. */
+  registrationId = "";
+  /** The service's clock in Unix s, and when it said so; NaN as long as it did not. */
+  dateS = Number.NaN;
+  dateMs = 0;
   private identified = new Identify();
   private activate: Activate | undefined;
   private signing: Sign | undefined;
-  private registrationId = "";
   private endorsement = "";
+  /** Words before a refusal that this may explain. */
+  private suspicion = "";
   private expiryS = 0;
   private authorization = "";
   private operation = "";
@@ -77,16 +91,16 @@ export class Provision {
   private nowMs = 0;
   private wallS = 0;
 
+  /** @param assignment what is known from the last registration, this or an earlier start's */
   constructor(
     private readonly effects: Effects,
     private readonly vault: Vault,
+    private readonly counters: Counters,
     private readonly endpoint: EndpointSettings,
     private readonly sha256: Sha256,
-  ) {}
-
-  /** Handle of the device key as last seen; 0 when there is none. */
-  get keyHandle(): number {
-    return this.identified.identity;
+    public assignment: Assignment | undefined,
+  ) {
+    this.registrationId = assignment?.registrationId ?? endpoint.registrationId;
   }
 
   /** Starts a registration. */
@@ -94,16 +108,25 @@ export class Provision {
     assert(this.state === ProvisionState.OFF, "one registration at a time");
     this.at(nowMs, wallS);
     this.problem = "";
+    this.cause = Cause.NONE;
     this.identified = new Identify();
     this.work(ProvisionState.IDENTIFYING, this.identified);
+  }
+
+  /** Ends it without an outcome: nobody wants it any more. */
+  cancel(): void {
+    if (this.state === ProvisionState.OFF) return;
+    this.vault.abandon();
+    this.authorization = "";
+    this.enter(ProvisionState.OFF, NEVER);
   }
 
   /** The procedure that the vault was given has ended. */
   onVault(nowMs: number, wallS: number): boolean {
     this.at(nowMs, wallS);
-    const problem = this.vault.outcome;
-    if (this.state === ProvisionState.SWAPPING) return this.finish(problem);
-    if (problem !== "") return this.fail(`the TPM could not ${problem}`);
+    const { outcome, kind } = this.vault;
+    if (this.state === ProvisionState.SWAPPING) return this.finish(outcome);
+    if (outcome !== "") return this.fail(`the TPM could not ${outcome}`, causeOf(kind));
     switch (this.state) {
       case ProvisionState.IDENTIFYING:
         return this.onIdentified();
@@ -116,46 +139,52 @@ export class Provision {
       case ProvisionState.SPARING:
         return this.save(ProvisionState.SAVING, { ...this.next!, isPending: false });
       default:
+        this.counters.stray++;
         return false;
     }
   }
 
   /** The service answered. */
   onFetched(ticket: number, answer: WebAnswer, nowMs: number, wallS: number): boolean {
-    if (ticket !== this.ticket) return false;
-    this.at(nowMs, wallS);
-    const read = readDpsAnswer(answer);
-    switch (this.state) {
-      case ProvisionState.CHALLENGING:
-        if (answer.status === 401 && read.key !== "") return this.open(read.key, false);
-        return this.fail(dpsProblem(answer, read, this.registrationId, this.endpoint));
-      case ProvisionState.REGISTERING:
-      case ProvisionState.POLLING:
-        return this.onRegistration(answer, read);
-      default:
-        return false;
+    const isAwaited =
+      this.state === ProvisionState.CHALLENGING || this.state === ProvisionState.REGISTERING;
+    if (ticket !== this.ticket || !isAwaited) {
+      this.counters.stray++;
+      return false;
     }
+    this.at(nowMs, wallS);
+    if (!Number.isNaN(answer.dateS)) {
+      this.dateS = answer.dateS;
+      this.dateMs = nowMs;
+    }
+    const read = readDpsAnswer(answer);
+    if (this.state === ProvisionState.REGISTERING) return this.onRegistration(answer, read);
+    if (answer.status === 401 && read.key !== "") return this.open(read.key, false);
+    return this.refuse(answer, read);
   }
 
   /** The assignment is on disk, or could not be put there. */
   onSaved(problem: string, nowMs: number, wallS: number): boolean {
     this.at(nowMs, wallS);
-    if (problem !== "") return this.fail(`the assignment could not be kept: ${problem}`);
-    switch (this.state) {
-      case ProvisionState.MARKING:
-        return this.register();
-      case ProvisionState.SAVING:
-        this.assignment = { ...this.next!, isPending: false };
-        return this.work(ProvisionState.SWAPPING, new KeepIdentity(this.activate!.kept));
-      default:
-        return false;
+    const isAwaited = this.state === ProvisionState.MARKING || this.state === ProvisionState.SAVING;
+    if (!isAwaited) {
+      this.counters.stray++;
+      return false;
     }
+    if (problem !== "") {
+      this.effects.log(Level.WARNING, `the assignment could not be kept: ${problem}`);
+    }
+    if (this.state === ProvisionState.MARKING) return this.register();
+    this.assignment = { ...this.next!, isPending: false };
+    return this.work(ProvisionState.SWAPPING, new KeepIdentity(this.activate!.kept));
   }
 
   /** True when the registration ended by its time being over. */
   onDeadline(nowMs: number, wallS: number): boolean {
     if (nowMs < this.deadlineMs) return false;
     this.at(nowMs, wallS);
+    const { dpsHost, dpsPort } = this.endpoint;
+    const silent = this.vault.fault || "the TPM took too long";
     switch (this.state) {
       case ProvisionState.OFF:
         return false;
@@ -163,20 +192,19 @@ export class Provision {
         return this.poll();
       case ProvisionState.CHALLENGING:
       case ProvisionState.REGISTERING:
-        return this.fail(`no answer from ${this.endpoint.dpsHost}:${this.endpoint.dpsPort}`);
+        return this.fail(`DPS: no answer from ${dpsHost}:${dpsPort}`, Cause.DPS_FAILED);
       case ProvisionState.MARKING:
       case ProvisionState.SAVING:
-        return this.fail("the disk did not take the assignment in time");
+        return this.onSaved("the disk took too long", nowMs, wallS);
       case ProvisionState.IDENTIFYING:
       case ProvisionState.ACTIVATING:
       case ProvisionState.SIGNING:
       case ProvisionState.ADOPTING:
       case ProvisionState.SPARING:
-        this.vault.abandon("the TPM took too long");
-        return this.fail("the TPM took too long");
+        return this.fail(silent, Cause.DPS_FAILED);
       case ProvisionState.SWAPPING:
-        this.vault.abandon("the TPM took too long");
-        return this.finish("the TPM took too long");
+        this.vault.abandon();
+        return this.finish(silent);
       default:
         return unreachable(this.state);
     }
@@ -188,13 +216,7 @@ export class Provision {
     this.endorsement = registrationId(endorsementKey, this.sha256);
     this.registrationId = this.endpoint.registrationId || this.endorsement;
     const before = this.assignment?.endorsement ?? this.endorsement;
-    if (before !== this.endorsement) {
-      this.effects.log(
-        Level.ERROR,
-        "the TPM has another endorsement key than at the last registration: cleared or replaced; " +
-          "its new key must be enrolled (azimuth tpm)",
-      );
-    }
+    this.suspicion = before === this.endorsement ? "" : OTHER_TPM;
     const text = `registering ${this.registrationId} at ${this.endpoint.dpsHost}`;
     this.effects.log(Level.INFO, text);
     return this.send(ProvisionState.CHALLENGING, this.registerBody(endorsementKey, storageKey));
@@ -214,13 +236,18 @@ export class Provision {
   private open(base64: string, isFinal: boolean): boolean {
     const bytes = decodeBase64(base64);
     const blob = bytes === undefined ? "no base64" : splitBlob(bytes);
-    if (typeof blob === "string") return this.fail(`the service sent no sound key: ${blob}`);
+    if (typeof blob === "string") {
+      return this.fail(`DPS sent no sound key: ${blob}`, Cause.DPS_REFUSED);
+    }
     this.activate = new Activate(blob, this.endpoint.isHidden);
     return this.work(isFinal ? ProvisionState.ADOPTING : ProvisionState.ACTIVATING, this.activate);
   }
 
   private onActivated(): boolean {
-    this.expiryS = Math.floor(this.wallS) + DPS_TOKEN_S;
+    // The service's own clock where it told it: ours may be wrong.
+    const sinceS = (this.nowMs - this.dateMs) / 1000;
+    const serviceS = Number.isNaN(this.dateS) ? this.wallS : this.dateS + sinceS;
+    this.expiryS = Math.max(Math.floor(serviceS), 0) + DPS_TOKEN_S;
     const text = signedText(this.resource, this.expiryS);
     this.signing = new Sign(this.activate!.kept, encoder.encode(text));
     return this.work(ProvisionState.SIGNING, this.signing);
@@ -230,8 +257,11 @@ export class Provision {
     const signature = encodeBase64(this.signing!.signature);
     this.authorization = token(this.resource, signature, this.expiryS, "registration");
     const { assignment, registrationId, endorsement } = this;
-    const known = assignment ?? { hubName: "", deviceId: "", registrationId, endorsement, atS: 0 };
-    return this.save(ProvisionState.MARKING, { ...known, isPending: true });
+    const { idScope } = this.endpoint;
+    const nowhere = { idScope, hubName: "", deviceId: "", registrationId, endorsement, atS: 0 };
+    const known = assignment ?? nowhere;
+    this.assignment = { ...known, isPending: true };
+    return this.save(ProvisionState.MARKING, this.assignment);
   }
 
   private register(): boolean {
@@ -244,7 +274,9 @@ export class Provision {
     if (read.status === "assigned" && read.hubName !== "" && read.deviceId !== "") {
       const { registrationId, endorsement, wallS } = this;
       const { hubName, deviceId } = read;
-      this.next = { hubName, deviceId, registrationId, endorsement, atS: wallS, isPending: true };
+      const { idScope } = this.endpoint;
+      const place = { idScope, hubName, deviceId, registrationId, endorsement };
+      this.next = { ...place, atS: Math.floor(wallS), isPending: true };
       this.authorization = "";
       return this.open(read.key, true);
     }
@@ -253,7 +285,7 @@ export class Provision {
     const isThrottled = answer.status === 429 || answer.status >= 500;
     if (read.operation !== "") this.operation = read.operation;
     if ((!isWaiting && !isThrottled) || this.operation === "" || this.polls >= DPS_POLLS_MAX) {
-      return this.fail(dpsProblem(answer, read, this.registrationId, this.endpoint));
+      return this.refuse(answer, read);
     }
     const given = Number.isNaN(answer.retryAfterS) ? RETRY_AFTER_S : answer.retryAfterS;
     const waitS = Math.min(Math.max(given, 1), RETRY_AFTER_S_MAX);
@@ -264,7 +296,7 @@ export class Provision {
   private poll(): boolean {
     this.polls++;
     const { dpsHost, dpsPort, idScope } = this.endpoint;
-    this.effects.fetch(++this.ticket, {
+    this.effects.ask(++this.ticket, {
       method: "GET",
       host: dpsHost,
       port: dpsPort,
@@ -279,7 +311,7 @@ export class Provision {
   private send(state: ProvisionState, body: string): boolean {
     const { dpsHost, dpsPort, idScope } = this.endpoint;
     this.operation = "";
-    this.effects.fetch(++this.ticket, {
+    this.effects.ask(++this.ticket, {
       method: "PUT",
       host: dpsHost,
       port: dpsPort,
@@ -316,10 +348,17 @@ export class Provision {
     return true;
   }
 
-  private fail(problem: string): boolean {
+  private refuse(answer: WebAnswer, read: DpsAnswer): boolean {
+    const isSigned = this.state === ProvisionState.REGISTERING;
+    const problem = dpsProblem(answer, read, this.registrationId, this.endpoint, isSigned);
+    const cause = answer.status === 0 ? Cause.DPS_FAILED : Cause.DPS_REFUSED;
+    return this.fail(answer.status === 0 ? problem : `${problem}${this.suspicion}`, cause);
+  }
+
+  private fail(problem: string, cause: Cause): boolean {
     this.problem = problem;
-    this.authorization = "";
-    this.enter(ProvisionState.OFF, NEVER);
+    this.cause = cause;
+    this.cancel();
     return true;
   }
 
@@ -332,4 +371,8 @@ export class Provision {
     this.state = state;
     this.deadlineMs = deadlineMs;
   }
+}
+
+function causeOf(kind: Outcome): Cause {
+  return FINAL.has(kind) ? Cause.TPM_REFUSED : Cause.DPS_FAILED;
 }

@@ -61,6 +61,8 @@ export interface TelemetrySettings {
 export interface AgentSettings {
   readonly controlSocket: string;
   readonly logLevel: Level;
+  /** Where the assignment is kept. */
+  readonly stateFolder: string;
 }
 
 /** A whole valid settings file. */
@@ -83,6 +85,9 @@ export function outcomeOf(running: Settings, read: Settings): string {
   }
   if (running.agent.controlSocket !== read.agent.controlSocket) {
     waiting.push("[agent] control-socket");
+  }
+  if (running.agent.stateFolder !== read.agent.stateFolder) {
+    waiting.push("[agent] state-dir");
   }
   if (waiting.length === 0) return "settings applied";
   return `settings applied, but ${waiting.join(" and ")} must wait for a restart`;

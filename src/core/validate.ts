@@ -19,6 +19,18 @@ export type Validated = { readonly settings: Settings } | { readonly problems: r
 const SECRET_FILE = "connection-string-file";
 const SECRET_TEXT = "connection-string";
 
+const OWNER_FILE = "owner-password-file";
+const ENDORSEMENT_FILE = "endorsement-password-file";
+const FILE_KEYS = [SECRET_FILE, OWNER_FILE, ENDORSEMENT_FILE];
+/** Keys that only one type understands; those with a default do no harm beside the other. */
+const SAS_KEYS = [SECRET_TEXT, SECRET_FILE];
+const TPM_KEYS = ["id-scope", "registration-id", OWNER_FILE, ENDORSEMENT_FILE];
+/** What type tpm knows of hub and device before DPS has told. */
+const NO_CONNECTION = { hostName: "", host: "", port: 0, deviceId: "", moduleId: "", key: "" };
+const PORT_MAX = 65_535;
+/** Longest password of a hierarchy (TPM 2.0 Library, part 2, 10.4.5: size of the digest). */
+const PASSWORD_BYTES_MAX = 64;
+
 const LEVELS: Record<string, Level> = {
   error: Level.ERROR,
   warning: Level.WARNING,
@@ -30,8 +42,8 @@ const LEVELS: Record<string, Level> = {
 /** Paths of the files that `validate` needs to see; the caller reads them beforehand. */
 export function filesWanted(entries: readonly Entry[]): readonly string[] {
   const sheet = new Sheet(entries, []);
-  const path = sheet.text("endpoint", SECRET_FILE);
-  return path === "" ? [] : [path];
+  const paths = FILE_KEYS.map((key) => sheet.text("endpoint", key));
+  return [...new Set(paths)].filter((path) => path !== "");
 }
 
 /**
@@ -64,6 +76,7 @@ export function validate(
     agent: {
       controlSocket: sheet.text("agent", "control-socket"),
       logLevel: LEVELS[sheet.text("agent", "log-level").toLowerCase()]!,
+      stateFolder: sheet.text("agent", "state-dir"),
     },
   };
   return { settings };
@@ -88,11 +101,20 @@ function endpointOf(
   sheet: Sheet,
   fileOf: (path: string) => FileText,
 ): EndpointSettings | undefined {
-  const connection = connectionOf(sheet, fileOf);
+  const isTpm = sheet.text("endpoint", "type").toLowerCase() === "tpm";
+  const [type, other, strangers] = isTpm
+    ? (["tpm", "sas", SAS_KEYS] as const)
+    : (["sas", "tpm", TPM_KEYS] as const);
+  for (const name of strangers) {
+    if (sheet.entry("endpoint", name) === undefined) continue;
+    sheet.add("endpoint", name, `does not go with type ${type}; allowed: with type ${other}`);
+  }
+  const tpm = tpmOf(sheet, isTpm, fileOf);
+  const connection = isTpm ? NO_CONNECTION : connectionOf(sheet, fileOf);
   if (connection === undefined) return undefined;
   const isOverridden = sheet.entry("endpoint", "mqtt-port") !== undefined;
   return {
-    type: "sas",
+    type,
     hubName: connection.hostName,
     host: connection.host,
     mqttPort:
@@ -106,7 +128,45 @@ function endpointOf(
     caFile: sheet.text("endpoint", "ca-file"),
     keepAliveS: sheet.number("endpoint", "keep-alive"),
     modelId: sheet.text("endpoint", "model-id"),
+    ...tpm,
   };
+}
+
+/** The settings of type tpm; those of type sas have them too, and nobody looks at them. */
+function tpmOf(sheet: Sheet, isTpm: boolean, fileOf: (path: string) => FileText) {
+  if (isTpm && sheet.isMissing("endpoint", "id-scope")) {
+    const words = allowed(schema.keyOf("endpoint", "id-scope")!.value);
+    sheet.add("endpoint", "id-scope", `is missing; allowed: ${words}`);
+  }
+  const tpm = sheet.text("endpoint", "tpm");
+  const port = Number(/^swtpm:[^/]*:([0-9]+)$/.exec(tpm)?.[1] ?? 1);
+  if (port > PORT_MAX) sheet.add("endpoint", "tpm", `no such port; allowed: port 1 .. ${PORT_MAX}`);
+  return {
+    dpsHost: sheet.text("endpoint", "dps-host"),
+    dpsPort: sheet.number("endpoint", "dps-port"),
+    idScope: sheet.text("endpoint", "id-scope"),
+    registrationId: sheet.text("endpoint", "registration-id"),
+    tpm,
+    isHidden: sheet.isTrue("endpoint", "tpm-parameter-encryption"),
+    ownerPassword: passwordOf(sheet, OWNER_FILE, fileOf),
+    endorsementPassword: passwordOf(sheet, ENDORSEMENT_FILE, fileOf),
+  };
+}
+
+/** The password in the file that a key names; "" without one. */
+function passwordOf(sheet: Sheet, key: string, fileOf: (path: string) => FileText): string {
+  if (!sheet.isSound("endpoint", key)) return "";
+  const content = fileOf(sheet.text("endpoint", key));
+  if ("problem" in content) {
+    sheet.add("endpoint", key, content.problem);
+    return "";
+  }
+  const bytes = new TextEncoder().encode(content.text).length;
+  if (bytes > PASSWORD_BYTES_MAX) {
+    const rule = `allowed: up to ${PASSWORD_BYTES_MAX}`;
+    sheet.add("endpoint", key, `the password in that file is ${bytes} bytes long; ${rule}`);
+  }
+  return content.text;
 }
 
 /** The connection string, from whichever of the two keys is given. */

@@ -4,9 +4,10 @@
 
 import { describe, expect, test } from "bun:test";
 import { AgentState } from "../../src/core/agent.ts";
-import { Cause } from "../../src/core/effects.ts";
+import { Cause, type WebAnswer } from "../../src/core/effects.ts";
 import { CLOSE_MS, SIGN_MS } from "../../src/limits.ts";
 import { connack, pingresp, puback, Rig, SIGNATURE, settings } from "../rig.ts";
+import { answered, assigned, challenged, Enclave } from "./enclave.ts";
 import { walkTable } from "./table.ts";
 
 const MANUAL = settings({ data: { autoOnStartup: false } });
@@ -44,11 +45,29 @@ const sign = (rig: Rig): void => rig.turn.onSigned(SIGNATURE);
 const lose = (rig: Rig): void => rig.close(Cause.TCP_RESET);
 const manual = (rig: Rig): void => rig.turn.onSettings(MANUAL);
 
+const enclaves = new WeakMap<Rig, Enclave>();
+
+/** At DPS for the first time, with a TPM that answers when asked to. */
+function registering(): Enclave {
+  const enclave = new Enclave().start();
+  enclaves.set(enclave.rig, enclave);
+  return enclave;
+}
+
+/** What comes of a registration, or a late word of DPS where there is none. */
+function told(rig: Rig, ...answers: WebAnswer[]): void {
+  const enclave = enclaves.get(rig);
+  if (enclave === undefined) return rig.turn.onFetched(1, answers[0]!);
+  enclave.answers = answers;
+  enclave.settle();
+}
+
 /** A rig in each state; wherever that can be, a signature has been asked for. */
 const STATES: Readonly<Record<State, () => Rig>> = {
   IDLE: () => busy(lose, manual),
   HELD: () => started(settings({}), disconnect),
   WAITING: () => busy(lose),
+  PROVISIONING: () => registering().rig,
   SIGNING: () => started(),
   LINKING: () => started(settings({}), sign, (rig) => rig.secure()),
   ONLINE: asked,
@@ -84,7 +103,7 @@ function deadline(rig: Rig): string {
 }
 
 walkTable<Rig>({
-  file: "core/agent.ts",
+  file: "core/state.ts",
   states: STATES,
   stateOf: ({ turn }) => AgentState[turn.agent.state]!,
   arrivals: { SIGNING: "attempt", LINKING: "attempt" },
@@ -97,6 +116,8 @@ walkTable<Rig>({
     connack: (rig) => word(rig, () => rig.turn.onData(connack())),
     "link down": (rig) => word(rig, () => lose(rig)),
     deadline,
+    registered: (rig) => word(rig, () => told(rig, challenged(), assigned())),
+    "not registered": (rig) => word(rig, () => told(rig, answered(500, {}))),
   },
   look: (rig) => {
     rig.take();

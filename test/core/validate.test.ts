@@ -63,11 +63,23 @@ describe("sound files", () => {
         caFile: "",
         keepAliveS: 240,
         modelId: "",
+        dpsHost: "global.azure-devices-provisioning.net",
+        dpsPort: 443,
+        idScope: "",
+        registrationId: "",
+        tpm: "/dev/tpmrm0",
+        isHidden: true,
+        ownerPassword: "",
+        endorsementPassword: "",
       },
       data: { autoOnStartup: false, retryIntervalS: 60, quiesceTimeoutS: 10, inFlightMax: 8 },
       telemetry: { intervalS: 10 },
       lamps: [],
-      agent: { controlSocket: "/run/azimuth/control.sock", logLevel: Level.INFO },
+      agent: {
+        controlSocket: "/run/azimuth/control.sock",
+        logLevel: Level.INFO,
+        stateFolder: "/var/lib/azimuth",
+      },
     });
   });
 
@@ -99,6 +111,7 @@ describe("sound files", () => {
       initial = ON
       [agent]
       control-socket = /run/a.sock
+      state-dir = /data/azimuth
       log-level = Debug`,
       (path) => {
         expect(path).toBe("/etc/key");
@@ -124,7 +137,47 @@ describe("sound files", () => {
       { name: "LED1", driver: "leds", target: "led1", activeLow: false, initial: false },
       { name: "lamp_2-b", driver: "sysfs", target: "17", activeLow: true, initial: true },
     ]);
-    expect(settings.agent).toEqual({ controlSocket: "/run/a.sock", logLevel: Level.DEBUG });
+    expect(settings.agent).toEqual({
+      controlSocket: "/run/a.sock",
+      logLevel: Level.DEBUG,
+      stateFolder: "/data/azimuth",
+    });
+  });
+
+  test("type tpm: the least there can be, and everything given", () => {
+    expect(settingsOf("[endpoint]\ntype = tpm\nid-scope = 0ne1").endpoint).toMatchObject({
+      type: "tpm",
+      hubName: "",
+      deviceId: "",
+      dpsHost: "global.azure-devices-provisioning.net",
+      dpsPort: 443,
+      idScope: "0ne1",
+      registrationId: "",
+      tpm: "/dev/tpmrm0",
+      isHidden: true,
+    });
+    const { endpoint } = settingsOf(
+      `[endpoint]
+      type = TPM
+      id-scope = 0ne1
+      registration-id = gw-1
+      dps-host = dps.example
+      dps-port = 8443
+      tpm = swtpm:127.0.0.1:2321
+      tpm-parameter-encryption = false
+      owner-password-file = /etc/owner
+      endorsement-password-file = /etc/endorsement`,
+      (path) => ({ text: `secret of ${path}` }),
+    );
+    expect(endpoint).toMatchObject({
+      registrationId: "gw-1",
+      dpsHost: "dps.example",
+      dpsPort: 8443,
+      tpm: "swtpm:127.0.0.1:2321",
+      isHidden: false,
+      ownerPassword: "secret of /etc/owner",
+      endorsementPassword: "secret of /etc/endorsement",
+    });
   });
 
   test("an optional key may be left empty", () => {
@@ -299,5 +352,48 @@ describe("secrets", () => {
     const said = problemsOf(text).join("\n");
     expect(said).not.toContain(KEY.slice(0, 12));
     expect(said).not.toContain(KEY.slice(-12));
+  });
+});
+
+describe("the two types", () => {
+  test("type tpm wants an id scope", () => {
+    expect(problemsOf("[endpoint]\ntype = tpm")).toEqual([
+      "a.ini:2: [endpoint] id-scope: is missing; allowed: letters and digits like 0ne00012AB3, " +
+        "as the portal shows it",
+    ]);
+  });
+
+  test("a connection string does not go with type tpm, nor the TPM's keys with type sas", () => {
+    const tpm = `[endpoint]\ntype = tpm\nid-scope = 0ne1\nconnection-string = ${CONNECTION}`;
+    expect(problemsOf(tpm)).toEqual([
+      "a.ini:4: [endpoint] connection-string: does not go with type tpm; allowed: with type sas",
+    ]);
+    expect(problemsOf(withLines("id-scope = 0ne1\nowner-password-file = /x"))).toEqual([
+      "a.ini:3: [endpoint] id-scope: does not go with type sas; allowed: with type tpm",
+      "a.ini:4: [endpoint] owner-password-file: does not go with type sas; allowed: with type tpm",
+      "a.ini:4: [endpoint] owner-password-file: no such file",
+    ]);
+  });
+
+  test("a password that no TPM takes, or that cannot be read, is told without it", () => {
+    const text = "[endpoint]\ntype = tpm\nid-scope = 0ne1\nowner-password-file = /x";
+    const long = problemsOf(text, () => ({ text: "p".repeat(65) }));
+    expect(long).toEqual([
+      "a.ini:4: [endpoint] owner-password-file: the password in that file is 65 bytes long; " +
+        "allowed: up to 64",
+    ]);
+    expect(settingsOf(text, () => ({ text: "p".repeat(64) })).endpoint.ownerPassword).toHaveLength(
+      64,
+    );
+    expect(problemsOf(text, () => ({ problem: "/x: no such file" }))).toEqual([
+      "a.ini:4: [endpoint] owner-password-file: /x: no such file",
+    ]);
+  });
+
+  test("a port beyond the last one is refused", () => {
+    const text = "[endpoint]\ntype = tpm\nid-scope = 0ne1\ntpm = swtpm:localhost:65536";
+    expect(problemsOf(text)).toEqual([
+      "a.ini:4: [endpoint] tpm: no such port; allowed: port 1 .. 65535",
+    ]);
   });
 });

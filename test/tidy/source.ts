@@ -29,7 +29,8 @@ export function loadTree(root: string): Source[] {
     for (const entry of entries.sort((a, b) => (a.name < b.name ? -1 : 1))) {
       const path = folder === "" ? entry.name : `${folder}/${entry.name}`;
       if (entry.isDirectory() && !MADE.has(entry.name)) visit(path);
-      if (entry.isFile()) found.push({ path, text: readFileSync(join(root, path), "utf8") });
+      if (entry.isFile() && !MADE.has(entry.name))
+        found.push({ path, text: readFileSync(join(root, path), "utf8") });
     }
   };
   visit("");
