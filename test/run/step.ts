@@ -30,6 +30,9 @@ const LIMIT_S = 300;
 /** Milliseconds for one test of `bun test`, likewise. */
 const TEST_LIMIT_MS = 60_000;
 
+/** Tests that play whole stories with processes: in `make test`, too long for every commit. */
+const LONG: ReadonlySet<string> = new Set(["demo", "tpm"]);
+
 const TSC = "node_modules/typescript/bin/tsc";
 const BIOME = "node_modules/@biomejs/biome/bin/biome";
 
@@ -67,7 +70,7 @@ function testSteps(root: string): readonly Step[] {
     name,
     words: ["test", `--timeout=${TEST_LIMIT_MS}`, ...paths.get(name)!],
     counting: Counting.TESTS,
-    isQuick: true,
+    isQuick: !LONG.has(name),
     limitS: LIMIT_S,
   }));
 }
