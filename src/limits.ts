@@ -77,6 +77,22 @@ export const TOKEN_LEFT_S_MIN = 600;
 /** The hub's tolerance for a wrong clock (azure.md 4.2); beyond it the clock is the diagnosis. */
 export const CLOCK_SKEW_S_MAX = 300;
 
+// Provisioning
+/** One request to DPS; and polls before a registration counts as failed. */
+export const DPS_ANSWER_MS = 30_000;
+export const DPS_POLLS_MAX = 60;
+/** Life of the token that a registration is signed with. */
+export const DPS_TOKEN_S = 3_600;
+/** A whole procedure of the TPM: making a key on a slow chip takes a minute. */
+export const TPM_PROCEDURE_MS = 300_000;
+/** After that many refusals in a row, or that long, the hub is asked for by DPS again … */
+export const REFUSALS_MAX = 10;
+export const REFUSALS_MS_MAX = 900_000;
+/** … and then at most so often, with half of it more by chance. */
+export const REPROVISION_MS = 1_800_000;
+/** Floor after the TPM has refused a password: more tries may lock it. */
+export const TPM_REFUSED_MS_MIN = 600_000;
+
 // Stopping
 /** Default time that in-flight messages get before a clean disconnect. */
 export const QUIESCE_S_DEFAULT = 10;

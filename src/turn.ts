@@ -13,12 +13,17 @@ import {
   Cause,
   Effects,
   type Level,
+  type MemoEvents,
   type Ports,
   type Probed,
   type SignerEvents,
-  type Target,
+  type TpmEvents,
+  type TpmRequest,
   type UplinkEvents,
   Verb,
+  type WebAnswer,
+  type WebEvents,
+  type WebRequest,
 } from "./core/effects.ts";
 import { LinkState } from "./core/link.ts";
 import type { Settings } from "./core/settings.ts";
@@ -27,12 +32,11 @@ import type { Prng } from "./kit/prng.ts";
 import { assertLimits, OUTBOX_BYTES, PACKET_BYTES_MAX, TRANSMIT_BYTES } from "./limits.ts";
 
 /** The agent and the world, one input at a time. */
-export class Turn implements UplinkEvents, SignerEvents {
+export class Turn implements UplinkEvents, SignerEvents, TpmEvents, WebEvents, MemoEvents {
   readonly agent: Agent;
   private readonly effects = new Effects();
   private readonly reader = new Reader(PACKET_BYTES_MAX);
   private readonly writer = new Writer(TRANSMIT_BYTES, OUTBOX_BYTES);
-  private readonly target: Target;
 
   /**
    * @param roots PEM bundle that the hub's certificate must lead to
@@ -41,14 +45,14 @@ export class Turn implements UplinkEvents, SignerEvents {
   constructor(
     private readonly ports: Ports,
     settings: Settings,
-    roots: string,
+    private readonly roots: string,
     prng: Prng,
     boot: string,
   ) {
     assertLimits();
-    this.agent = new Agent(this.effects, this.writer, settings, prng, boot);
-    const { host, mqttPort } = settings.endpoint;
-    this.target = { host, port: mqttPort, roots };
+    const { memo, sha256 } = ports;
+    const origin = { assignment: memo.text, sha256 };
+    this.agent = new Agent(this.effects, this.writer, settings, prng, boot, origin);
   }
 
   start(): void {
@@ -122,6 +126,37 @@ export class Turn implements UplinkEvents, SignerEvents {
   onProbed(probed: Probed): void {
     this.begin();
     this.agent.onProbed(probed);
+    this.settle();
+  }
+
+  onTpmOpened(): void {
+    this.begin();
+    this.agent.onIdentity(this.agent.machines.identity.onTpmOpened());
+    this.settle();
+  }
+
+  onTpmClosed(detail: string): void {
+    this.begin();
+    this.agent.onIdentity(this.agent.machines.identity.onTpmClosed(detail));
+    this.settle();
+  }
+
+  onTpmDone(ticket: number, rc: number, handle: number, output: Uint8Array): void {
+    this.begin();
+    const { identity } = this.agent.machines;
+    this.agent.onIdentity(identity.onTpmDone(ticket, rc, handle, output));
+    this.settle();
+  }
+
+  onFetched(ticket: number, answer: WebAnswer): void {
+    this.begin();
+    this.agent.onIdentity(this.agent.machines.identity.onFetched(ticket, answer));
+    this.settle();
+  }
+
+  onSaved(problem: string): void {
+    this.begin();
+    this.agent.onIdentity(this.agent.machines.identity.onSaved(problem));
     this.settle();
   }
 
@@ -202,19 +237,25 @@ export class Turn implements UplinkEvents, SignerEvents {
   private carryOut(verb: Verb, number: number, flag: number, slot: number): void {
     const { ports, agent } = this;
     const text = this.effects.texts[slot]!;
+    const { endpoint } = agent.settings;
     switch (verb) {
       case Verb.OPEN:
         this.reader.reset();
-        return ports.uplink.open(this.target);
+        return ports.uplink.open({
+          host: endpoint.host,
+          port: endpoint.mqttPort,
+          roots: this.roots,
+        });
       case Verb.ABORT:
         return ports.uplink.abort();
       case Verb.SIGN:
+        if (endpoint.type === "tpm") return agent.machines.identity.sign(text);
         return ports.signer.sign(text);
       case Verb.PROBE: {
-        const { host, httpsPort, deviceId } = agent.settings.endpoint;
+        const { host, httpsPort, deviceId } = endpoint;
         const device = encodeURIComponent(deviceId);
         const path = `/devices/${device}/messages/devicebound/0?api-version=${API_VERSION}`;
-        return ports.probe.probe(host, httpsPort, path, text, this.target.roots);
+        return ports.probe.probe(host, httpsPort, path, text, this.roots);
       }
       case Verb.DRIVE: {
         const fault = ports.pins.drive(number, flag === 1);
@@ -228,6 +269,14 @@ export class Turn implements UplinkEvents, SignerEvents {
         return ports.reload(number);
       case Verb.EXIT:
         return ports.exit(number);
+      case Verb.PERFORM:
+        return ports.tpm.perform(number, this.effects.take(slot) as TpmRequest);
+      case Verb.SWEEP:
+        return ports.tpm.flushAll(number);
+      case Verb.FETCH:
+        return ports.web.ask(number, this.effects.take(slot) as WebRequest, this.roots);
+      case Verb.SAVE:
+        return ports.memo.save(text);
     }
   }
 }

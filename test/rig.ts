@@ -4,56 +4,25 @@
 // is kept in order for the test to look at.
 
 import { AgentState } from "../src/core/agent.ts";
-import { Cause, type Level, type Ports, type Probed, type Target } from "../src/core/effects.ts";
-import type { LampSettings, Settings } from "../src/core/settings.ts";
+import {
+  Cause,
+  type Level,
+  type Ports,
+  type Probed,
+  type Target,
+  TpmOperation,
+  type TpmRequest,
+  type WebRequest,
+} from "../src/core/effects.ts";
+import type { Settings } from "../src/core/settings.ts";
 import { Prng } from "../src/kit/prng.ts";
 import { Turn } from "../src/turn.ts";
+import { settings } from "./given.ts";
 
-/** A key of the tests, base64 of 32 bytes counting from 0; it opens nothing. */
-export const KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+export { KEY, lamp, settings } from "./given.ts";
 
 /** What the signer answers, base64; as secret as the real thing. */
 export const SIGNATURE = "c2lnbmF0dXJl";
-
-export function lamp(name: string, initial = false): LampSettings {
-  return { name, driver: "file", target: `/nowhere/${name}`, activeLow: false, initial };
-}
-
-/** Valid settings with the parts that a test wants otherwise. */
-export function settings(parts: {
-  endpoint?: Partial<Settings["endpoint"]>;
-  data?: Partial<Settings["data"]>;
-  telemetry?: Partial<Settings["telemetry"]>;
-  lamps?: readonly LampSettings[];
-  agent?: Partial<Settings["agent"]>;
-}): Settings {
-  return {
-    endpoint: {
-      type: "sas",
-      hubName: "hub.example",
-      host: "hub.example",
-      mqttPort: 8883,
-      httpsPort: 443,
-      deviceId: "dev1",
-      moduleId: "",
-      key: KEY,
-      caFile: "",
-      keepAliveS: 240,
-      modelId: "",
-      ...parts.endpoint,
-    },
-    data: {
-      autoOnStartup: true,
-      retryIntervalS: 60,
-      quiesceTimeoutS: 10,
-      inFlightMax: 8,
-      ...parts.data,
-    },
-    telemetry: { intervalS: 0, ...parts.telemetry },
-    lamps: parts.lamps ?? [lamp("LED1")],
-    agent: { controlSocket: "/nowhere/control.sock", logLevel: 7, ...parts.agent },
-  };
-}
 
 /** MQTT packets by hand, for the hub's side: fixed header and body. */
 export function packet(first: number, body: readonly number[]): Uint8Array {
@@ -108,14 +77,20 @@ export class Rig {
   /** All that the socket took on the present connection, and in how many writes. */
   stream: number[] = [];
   writes = 0;
+  /** Asked of the TPM and of DPS, and not taken by the test yet. */
+  readonly performed: { readonly ticket: number; readonly request: TpmRequest }[] = [];
+  readonly fetched: { readonly ticket: number; readonly request: WebRequest }[] = [];
+  swept = 0;
   readonly turn: Turn;
   private rings = 0;
   private packets: Sent[] = [];
   private parsedBytes = 0;
 
+  /** @param kept the assignment on disk; what is saved takes its place */
   constructor(
     readonly given: Settings = settings({}),
     seed = 1,
+    public kept = "",
   ) {
     this.turn = new Turn(this.ports(), given, "", new Prng(seed), "b00t");
   }
@@ -158,6 +133,30 @@ export class Rig {
       control: {
         reply: (client, ok, text) => void calls.push(`reply ${client} ${ok ? "ok" : "no"} ${text}`),
       },
+      tpm: {
+        perform: (ticket, request) => {
+          calls.push(`perform ${TpmOperation[request.operation]}`);
+          this.performed.push({ ticket, request });
+        },
+        flushAll: (ticket) => {
+          calls.push("sweep");
+          this.swept = ticket;
+        },
+      },
+      web: {
+        ask: (ticket, request) => {
+          calls.push(`ask ${request.method} ${request.host}:${request.port}${request.path}`);
+          this.fetched.push({ ticket, request });
+        },
+      },
+      memo: {
+        text: this.kept,
+        save: (text) => {
+          calls.push("save");
+          this.kept = text;
+        },
+      },
+      sha256: (bytes) => new Bun.CryptoHasher("sha256").update(bytes).digest(),
       log: { write: (level: Level, text) => void calls.push(`log ${level} ${text}`) },
       reload: (client) => void calls.push(`reload ${client}`),
       exit: (code) => void calls.push(`exit ${code}`),

@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import type { HubEvent } from "./azure/model/events.ts";
 import type { JsonObject } from "./azure/model/merge.ts";
-import { type Emulator, startEmulator } from "./azure/server/emulator.ts";
+import { type Emulator, type EmulatorOptions, startEmulator } from "./azure/server/emulator.ts";
 
 /** The program as source. */
 export const MAIN = resolve(import.meta.dir, "../src/main.ts");
@@ -49,9 +49,9 @@ export class Site {
     this.settings({});
   }
 
-  static async open(): Promise<Site> {
+  static async open(options: EmulatorOptions = {}): Promise<Site> {
     const events: HubEvent[] = [];
-    const azure = await startEmulator({ onEvent: (event) => events.push(event) });
+    const azure = await startEmulator({ onEvent: (event) => events.push(event), ...options });
     return new Site(azure, events);
   }
 
@@ -72,6 +72,7 @@ export class Site {
       "led.LED1 driver": "file",
       "led.LED1 target": this.path("LED1"),
       "agent control-socket": this.path("control.sock"),
+      "agent state-dir": this.path("state"),
       ...more,
     };
     const sections = new Map<string, string[]>();
@@ -132,8 +133,8 @@ export class Site {
     }
   }
 
-  desire(properties: JsonObject): void {
-    this.azure.hub.patchTwin("site1", { properties: { desired: properties } });
+  desire(properties: JsonObject, deviceId = "site1"): void {
+    this.azure.hub.patchTwin(deviceId, { properties: { desired: properties } });
     this.azure.settle();
   }
 

@@ -5,34 +5,6 @@
 // Invariant: only this machine opens and closes the link; a wanted connection always comes back;
 // what an operator asks for never outlives the process.
 
-// state    | connect  | disconnect | stop     | signed   | sign failed
-// IDLE     | attempt  | HELD       | STOPPED  | (kept)   | -
-// HELD     | attempt  | (told)     | STOPPED  | (kept)   | -
-// WAITING  | attempt  | HELD       | STOPPED  | (kept)   | -
-// SIGNING  | (joined) | HELD       | STOPPED  | attempt  | WAITING
-// LINKING  | (joined) | HELD       | STOPPED  | stray    | stray
-// ONLINE   | (told)   | HOLDING    | STOPPING | RENEWING | (again)
-// RENEWING | (joined) | HOLDING    | STOPPING | (kept)   | -
-// HOLDING  | RENEWING | (joined)   | STOPPING | (kept)   | -
-// STOPPING | refused  | refused    | -        | (kept)   | -
-// STOPPED  | refused  | refused    | -        | (kept)   | -
-//
-// state    | connack | link down | deadline
-// IDLE     | -       | stray     | -
-// HELD     | -       | stray     | -
-// WAITING  | -       | stray     | attempt
-// SIGNING  | -       | stray     | WAITING
-// LINKING  | ONLINE  | WAITING   | WAITING
-// ONLINE   | WAITING | WAITING   | sign
-// RENEWING | attempt | attempt   | close
-// HOLDING  | HELD    | HELD      | close
-// STOPPING | STOPPED | STOPPED   | close
-// STOPPED  | -       | stray     | -
-// attempt: LINKING with a usable token, else SIGNING. (kept): for the next attempt; stray where
-// no signature was asked for. auto-on-startup false to true is a connect. True to false: no new
-// attempt unless asked for by a connect; WAITING becomes IDLE, and so do SIGNING and LINKING in
-// place of WAITING when the attempt under way fails. A connection made stays and comes back.
-
 import type { Reader } from "../codec/reader.ts";
 import type { Writer } from "../codec/writer.ts";
 import { assert, unreachable } from "../kit/assert.ts";
@@ -41,25 +13,16 @@ import { SIGN_MS } from "../limits.ts";
 import { type Credential, CredentialState } from "./credential.ts";
 import type { Ending } from "./diagnosis.ts";
 import { Cause, type Effects, Level, type Probed } from "./effects.ts";
+import { Ended, type Identity, type Origin } from "./identity.ts";
 import { type Link, LinkState } from "./link.ts";
 import { Machines } from "./machines.ts";
 import { Meaning } from "./recovery.ts";
-import type { Settings } from "./settings.ts";
+import { joined, type Settings } from "./settings.ts";
+import { AgentState } from "./state.ts";
 import type { Traffic } from "./traffic.ts";
 import { Waiters } from "./waiters.ts";
 
-export enum AgentState {
-  IDLE,
-  HELD,
-  WAITING,
-  SIGNING,
-  LINKING,
-  ONLINE,
-  RENEWING,
-  HOLDING,
-  STOPPING,
-  STOPPED,
-}
+export { AgentState } from "./state.ts";
 
 const NEVER = Number.POSITIVE_INFINITY;
 
@@ -78,18 +41,25 @@ export class Agent {
   private readonly link: Link;
   private readonly traffic: Traffic;
   private readonly credential: Credential;
+  private readonly identity: Identity;
   private readonly connecting: Waiters;
   private readonly disconnecting: Waiters;
 
-  /** @param boot names this run of the process in message ids */
+  /**
+   * @param boot names this run of the process in message ids
+   * @param origin what the world knows of this device beside its settings
+   */
   constructor(
     private readonly effects: Effects,
     writer: Writer,
     public settings: Settings,
     prng: Prng,
     boot: string,
+    origin: Origin,
   ) {
-    this.machines = new Machines(effects, writer, settings, prng, boot);
+    this.machines = new Machines(effects, writer, settings, prng, boot, origin);
+    this.identity = this.machines.identity;
+    this.settings = { ...settings, endpoint: this.identity.settled };
     this.link = this.machines.link;
     this.traffic = this.machines.traffic;
     this.credential = this.machines.credential;
@@ -101,6 +71,7 @@ export class Agent {
   at(nowMs: number, wallS: number): void {
     this.nowMs = nowMs;
     this.wallS = wallS;
+    this.identity.at(nowMs, wallS);
   }
 
   /** The process is ready. */
@@ -109,14 +80,13 @@ export class Agent {
     this.sinceS = this.wallS;
     this.machines.start(this.nowMs);
     if (this.settings.data.autoOnStartup) this.attempt();
-    else this.log(Level.NOTICE, "connect.auto-on-startup is false: waiting for `azimuth connect`");
+    else this.machines.recovery.onIdle();
   }
 
   /** New settings; those of the endpoint take effect at the next start of the process. */
   onSettings(settings: Settings): void {
-    const { endpoint, data, agent } = this.settings;
-    const { controlSocket } = agent;
-    this.settings = { ...settings, endpoint, agent: { ...settings.agent, controlSocket } };
+    const { data } = this.settings;
+    this.settings = joined(this.settings, settings);
     this.machines.configure(settings, this.nowMs);
     const after = settings.data.autoOnStartup;
     if (after && !data.autoOnStartup) this.connect(-1);
@@ -138,6 +108,7 @@ export class Agent {
         this.disconnecting.tell(false, "connecting again, as asked since");
         this.enter(AgentState.RENEWING, this.deadlineMs);
         return true;
+      case AgentState.PROVISIONING:
       case AgentState.SIGNING:
       case AgentState.LINKING:
       case AgentState.RENEWING:
@@ -167,7 +138,7 @@ export class Agent {
   /** The process shall end: gives messages their time, disconnects, exits. */
   stop(): void {
     if (this.state >= AgentState.STOPPING) return;
-    this.log(Level.NOTICE, "stopping");
+    this.effects.log(Level.NOTICE, "stopping");
     this.machines.telemetry.configure(0, this.nowMs);
     if (this.link.isDown) this.finish();
     else this.quiesce(AgentState.STOPPING);
@@ -209,7 +180,7 @@ export class Agent {
     if (!this.credential.onSigned(signatureBase64)) return;
     if (this.state === AgentState.SIGNING) this.attempt();
     else if (this.state === AgentState.ONLINE) {
-      this.log(Level.INFO, "token renewed: connecting again with it");
+      this.effects.log(Level.INFO, "token renewed: connecting again with it");
       this.quiesce(AgentState.RENEWING);
     }
   }
@@ -227,12 +198,38 @@ export class Agent {
   /** The hub's HTTPS side answered a probe. */
   onProbed(probed: Probed): void {
     this.machines.recovery.onProbed(probed, this.nowMs, this.wallS);
+    if (probed.status !== 404) return;
+    this.identity.refusals.onUnknown();
+    if (this.state === AgentState.WAITING && this.identity.isDue) this.attempt();
+  }
+
+  /** What an event at the TPM or at DPS came to. */
+  onIdentity(ended: Ended): void {
+    const { signature, problem, provision } = this.identity;
+    switch (ended) {
+      case Ended.NOTHING:
+        return;
+      case Ended.SIGNED:
+        return this.onSigned(signature);
+      case Ended.UNSIGNED:
+        return this.onSignFailed(Cause.SIGN_FAILED, problem);
+      case Ended.REGISTERED:
+        this.settings = { ...this.settings, endpoint: this.identity.settled };
+        this.machines.onRegistered(this.nowMs, this.wallS);
+        return this.attempt();
+      case Ended.UNREGISTERED: {
+        const { cause, problem: detail } = provision;
+        return this.retry({ cause, detail, step: LinkState.DOWN, upMs: 0, unanswered: "" });
+      }
+      default:
+        unreachable(ended);
+    }
   }
 
   /** Time has come to {@link nextMs}. */
   onDeadline(): void {
-    const { nowMs } = this;
-    this.machines.telemetry.onDeadline(nowMs, this.wallS);
+    const { nowMs, machines, credential } = this;
+    machines.telemetry.onDeadline(nowMs, this.wallS);
     if (!this.link.isDown) {
       this.link.onDeadline(nowMs);
       if (this.link.isDown) this.onLinkDown();
@@ -241,7 +238,8 @@ export class Agent {
       const cause = this.traffic.onDeadline(nowMs);
       if (cause !== Cause.NONE) this.fail(cause, "");
     }
-    if (this.credential.isOverdue(nowMs)) this.onSignFailed(Cause.SIGN_TIMEOUT, "");
+    if (credential.isOverdue(nowMs)) this.onSignFailed(Cause.SIGN_TIMEOUT, machines.signerFault);
+    this.onIdentity(this.identity.onDeadline());
     this.onOwnDeadline();
   }
 
@@ -258,10 +256,9 @@ export class Agent {
 
   /** The next moment at which something is due, in monotonic ms. */
   get nextMs(): number {
-    const { credential, link } = this;
+    const { credential } = this;
     if (this.state === AgentState.STOPPED) return NEVER;
-    let next = Math.min(this.deadlineMs, this.machines.telemetry.deadlineMs, link.deadlineMs);
-    if (link.isUp) next = Math.min(next, this.traffic.nextMs);
+    let next = Math.min(this.deadlineMs, this.machines.nextMs);
     if (credential.state === CredentialState.SIGNING || this.state === AgentState.ONLINE) {
       next = Math.min(next, credential.deadlineMs);
     }
@@ -294,15 +291,22 @@ export class Agent {
   }
 
   private attempt(): void {
+    const { state, identity } = this;
+    const isBegun = state === AgentState.SIGNING || state === AgentState.PROVISIONING;
+    if (!isBegun) this.attemptMs = this.nowMs;
+    if (identity.isDue) {
+      this.enter(AgentState.PROVISIONING, NEVER);
+      identity.register();
+      return;
+    }
     const token = this.credential.usable(this.nowMs);
-    if (this.state !== AgentState.SIGNING) this.attemptMs = this.nowMs;
     if (token === "") {
       this.enter(AgentState.SIGNING, NEVER);
       this.credential.request(this.nowMs, this.wallS);
       return;
     }
     const { host, mqttPort } = this.settings.endpoint;
-    this.log(Level.INFO, `connecting to ${host}:${mqttPort}`);
+    this.effects.log(Level.INFO, `connecting to ${host}:${mqttPort}`);
     this.enter(AgentState.LINKING, NEVER);
     this.link.open(token, this.nowMs);
   }
@@ -313,6 +317,7 @@ export class Agent {
     const tookMs = this.nowMs - this.attemptMs;
     const text = this.machines.recovery.onUp(tookMs, this.link.sessionPresent, this.wallS);
     this.connecting.tell(true, text);
+    this.identity.refusals.onUp();
     this.traffic.onUp(this.nowMs);
   }
 
@@ -346,6 +351,7 @@ export class Agent {
     const { recovery, verdict } = this.machines;
     const capMs = this.isLast ? NEVER : this.settings.data.retryIntervalS * 1000;
     const waitMs = recovery.onFailure(ending, capMs, this.nowMs, this.wallS);
+    if (verdict.isRefusal) this.identity.refusals.onRefused(this.nowMs);
     this.connecting.tell(false, `${verdict.text}; azimuth goes on trying`);
     this.enter(this.isLast ? AgentState.IDLE : AgentState.WAITING, this.nowMs + waitMs);
   }
@@ -355,7 +361,7 @@ export class Agent {
     const { state, machines } = this;
     let meaning = state < AgentState.ONLINE ? Meaning.NO_ATTEMPT : Meaning.STAYS;
     if (state === AgentState.WAITING) this.enter(AgentState.IDLE, NEVER);
-    else if (state === AgentState.SIGNING || state === AgentState.LINKING) {
+    else if (state > AgentState.WAITING && state < AgentState.ONLINE) {
       this.isLast = this.connecting.isEmpty;
       meaning = this.isLast ? Meaning.LAST_ATTEMPT : Meaning.ASKED;
     } else if (state === AgentState.HOLDING) meaning = Meaning.NO_ATTEMPT;
@@ -370,22 +376,20 @@ export class Agent {
   }
 
   private hold(): void {
-    if (this.state !== AgentState.HELD) this.log(Level.NOTICE, "disconnected; held by an operator");
+    this.identity.cancel();
+    if (this.state !== AgentState.HELD) this.machines.recovery.onHeld();
     this.disconnecting.tell(true, "disconnected");
     this.enter(AgentState.HELD, NEVER);
   }
 
   private finish(): void {
+    this.identity.cancel();
     this.enter(AgentState.STOPPED, NEVER);
     const { accepted, acknowledged } = this.machines.outbox;
     this.machines.recovery.onStopped(accepted - acknowledged);
     this.connecting.tell(false, "azimuth is stopping");
     this.disconnecting.tell(true, "disconnected; azimuth is stopping");
     this.effects.exit(0);
-  }
-
-  private log(level: Level, text: string): void {
-    this.effects.log(level, text);
   }
 
   private enter(state: AgentState, deadlineMs: number): void {

@@ -1,6 +1,6 @@
 // Credential: the SAS token that opens the next connection.
-// Neighbours: `agent` asks for it and decides when to reconnect with it; the signer port, or
-// later the TPM, makes the signature.
+// Neighbours: `agent` asks for it and decides when to reconnect with it; the signer port or
+// the TPM makes the signature.
 // Invariant: a token is offered only while it has TOKEN_LEFT_S_MIN of its life left by the
 // monotonic clock, whatever the calendar does meanwhile; the signature is kept here and in
 // CONNECT, nowhere else.
@@ -49,8 +49,15 @@ export class Credential {
     private readonly effects: Effects,
     private readonly counters: Counters,
     private readonly prng: Prng,
-    private readonly resource: string,
+    private resource: string,
   ) {}
+
+  /** Another resource: tokens for the one before are worth nothing. */
+  identify(resource: string): void {
+    this.resource = resource;
+    this.discard();
+    this.askedMs = Number.NEGATIVE_INFINITY;
+  }
 
   /** Asks for a signature over a token that lives TOKEN_S from now. */
   request(nowMs: number, wallS: number): void {

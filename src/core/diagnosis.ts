@@ -60,7 +60,11 @@ export function diagnose(facts: Circumstances): string {
     case Cause.SIGN_FAILED:
       return withDetail("the device key did not sign the token", detail);
     case Cause.SIGN_TIMEOUT:
-      return "the device key took too long to sign the token";
+      return withDetail("the device key took too long to sign the token", detail);
+    case Cause.DPS_FAILED:
+    case Cause.DPS_REFUSED:
+    case Cause.TPM_REFUSED:
+      return detail === "" ? "not registered" : `not registered: ${detail}`;
     default:
       return isTls(facts.cause) ? tls(facts, address) : answered(facts, address);
   }

@@ -3,47 +3,13 @@
 // interfaces at the end of this file and imports nothing else of core.
 // Invariant: a step only appends; nothing is carried out before the step has returned.
 
+import type { Sha256 } from "../codec/public.ts";
 import type { TpmRequest } from "../codec/request.ts";
 import { assert } from "../kit/assert.ts";
 import { EFFECT_SLOTS } from "../limits.ts";
+import { Cause } from "./cause.ts";
 
-/** Why a connection could not be made or ended; `diagnosis` puts it in words. */
-export enum Cause {
-  NONE,
-  // reported by the uplink port
-  NAME_NOT_FOUND,
-  NAME_LOOKUP_FAILED,
-  REFUSED,
-  UNREACHABLE,
-  TCP_RESET,
-  CLOSED_BY_PEER,
-  TLS_ISSUER_UNKNOWN,
-  TLS_NAME_MISMATCH,
-  TLS_NOT_YET_VALID,
-  TLS_EXPIRED,
-  TLS_REVOKED_OR_BAD,
-  TLS_HANDSHAKE_FAILED,
-  TLS_TOO_OLD,
-  SOCKET_FAILED,
-  // found by the machines
-  DIAL_TIMEOUT,
-  TLS_TIMEOUT,
-  CONNACK_TIMEOUT,
-  CONNACK_PROTOCOL,
-  CONNACK_IDENTIFIER,
-  CONNACK_UNAVAILABLE,
-  CONNACK_CREDENTIALS,
-  CONNACK_NOT_AUTHORISED,
-  PROTOCOL_VIOLATION,
-  PACKET_TOO_LONG,
-  SUBSCRIBE_REFUSED,
-  SUBACK_TIMEOUT,
-  PUBACK_TIMEOUT,
-  PINGRESP_TIMEOUT,
-  TWIN_TIMEOUT,
-  SIGN_FAILED,
-  SIGN_TIMEOUT,
-}
+export { Cause };
 
 /** How loud a log line is; the number is the syslog severity (RFC 5424, table 2). */
 export enum Level {
@@ -65,6 +31,10 @@ export enum Verb {
   REPLY,
   RELOAD,
   EXIT,
+  PERFORM,
+  SWEEP,
+  FETCH,
+  SAVE,
 }
 
 /** A fixed list of effects: filled by one step, drained after it, then empty again. */
@@ -73,6 +43,8 @@ export class Effects {
   readonly numbers = new Int32Array(EFFECT_SLOTS);
   readonly flags = new Uint8Array(EFFECT_SLOTS);
   readonly texts: string[] = new Array(EFFECT_SLOTS).fill("");
+  /** Of PERFORM the operation, of FETCH the request. */
+  readonly things: unknown[] = new Array(EFFECT_SLOTS).fill(undefined);
   count = 0;
 
   /** Open the uplink to the hub. */
@@ -118,6 +90,35 @@ export class Effects {
   /** End the process with this exit code. */
   exit(code: number): void {
     this.push(Verb.EXIT, code, 0, "");
+  }
+
+  /** One operation of the TPM, answered by `onTpmDone` with this ticket. */
+  perform(ticket: number, request: TpmRequest): void {
+    this.things[this.count] = request;
+    this.push(Verb.PERFORM, ticket, 0, "");
+  }
+
+  /** End all sessions and transient objects in the TPM, answered by `onTpmDone`. */
+  sweep(ticket: number): void {
+    this.push(Verb.SWEEP, ticket, 0, "");
+  }
+
+  /** One HTTPS request, answered by `onFetched` with this ticket. */
+  ask(ticket: number, request: WebRequest): void {
+    this.things[this.count] = request;
+    this.push(Verb.FETCH, ticket, 0, "");
+  }
+
+  /** Keep the assignment for the next start, atomically; answered by `onSaved`. */
+  save(text: string): void {
+    this.push(Verb.SAVE, 0, 0, text);
+  }
+
+  /** The operation or request of a slot, which may hold secrets and is not kept. */
+  take(slot: number): unknown {
+    const thing = this.things[slot];
+    this.things[slot] = undefined;
+    return thing;
   }
 
   private push(verb: Verb, number: number, flag: number, text: string): void {
@@ -249,6 +250,53 @@ export interface Problem {
   readonly text: string;
 }
 
+/** One HTTPS request. */
+export interface WebRequest {
+  readonly method: "GET" | "PUT";
+  readonly host: string;
+  readonly port: number;
+  readonly path: string;
+  /** Value of the Authorization header, "" for none; secret. */
+  readonly authorization: string;
+  /** JSON, "" for none. */
+  readonly body: string;
+}
+
+/** What came back; status 0 when nothing did. */
+export interface WebAnswer {
+  readonly status: number;
+  /** The server's `Date` in Unix s; NaN without one. */
+  readonly dateS: number;
+  /** `Retry-After` in s; NaN without one. */
+  readonly retryAfterS: number;
+  readonly body: string;
+  /** Why nothing came back, "" when something did. */
+  readonly problem: string;
+}
+
+/** What the web tells the turn. */
+export interface WebEvents {
+  onFetched(ticket: number, answer: WebAnswer): void;
+}
+
+/** Carries HTTPS requests. Answers each with one `onFetched`, never from inside `ask`. */
+export interface Web {
+  /** Trusts the PEM text `roots` only. */
+  ask(ticket: number, request: WebRequest, roots: string): void;
+}
+
+/** What the memo tells the turn: "" or one line that says why nothing was kept. */
+export interface MemoEvents {
+  onSaved(problem: string): void;
+}
+
+/** Keeps a short text over restarts. Answers each `save` with one `onSaved`, never from inside. */
+export interface Memo {
+  /** What was kept when the process started; "" for nothing. */
+  readonly text: string;
+  save(text: string): void;
+}
+
 /** All of the world that a turn needs. */
 export interface Ports {
   readonly clock: Clock;
@@ -259,6 +307,11 @@ export interface Ports {
   readonly alarm: Alarm;
   readonly control: Control;
   readonly log: Log;
+  /** Of an endpoint of type tpm only; otherwise never called. */
+  readonly tpm: Pick<Tpm, "perform" | "flushAll">;
+  readonly web: Web;
+  readonly memo: Memo;
+  readonly sha256: Sha256;
   /**
    * Reads the settings file again; then calls `turn.onSettings`, never from inside the call, or
    * replies with what is wrong.

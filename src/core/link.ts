@@ -72,8 +72,13 @@ export class Link {
     private readonly effects: Effects,
     private readonly writer: Writer,
     private readonly counters: Counters,
-    private readonly greeting: Greeting,
+    private greeting: Greeting,
   ) {}
+
+  /** Who the next connection is for. */
+  identify(greeting: Greeting): void {
+    this.greeting = greeting;
+  }
 
   /** Dials; `token` is the password of the CONNECT to come. */
   open(token: string, nowMs: number): void {

@@ -10,12 +10,13 @@ import { MESSAGE_BYTES_MAX, OUTBOX_MESSAGES } from "../limits.ts";
 import { Backoff } from "./backoff.ts";
 import { Counters } from "./counters.ts";
 import { Credential } from "./credential.ts";
-import type { Effects } from "./effects.ts";
+import { type Effects, Level } from "./effects.ts";
+import { Identity, type Origin } from "./identity.ts";
 import { Lamps } from "./lamps.ts";
-import { Link } from "./link.ts";
+import { type Greeting, Link } from "./link.ts";
 import { Outbox } from "./outbox.ts";
 import { Recovery } from "./recovery.ts";
-import type { Settings } from "./settings.ts";
+import type { EndpointSettings, Settings } from "./settings.ts";
 import { Telemetry } from "./telemetry.ts";
 import { Traffic } from "./traffic.ts";
 import { Verdict } from "./verdict.ts";
@@ -31,28 +32,67 @@ export class Machines {
   readonly telemetry: Telemetry;
   readonly verdict: Verdict;
   readonly recovery: Recovery;
+  readonly identity: Identity;
+  private endpoint: EndpointSettings;
 
-  /** @param boot names this run of the process in message ids */
-  constructor(effects: Effects, writer: Writer, settings: Settings, prng: Prng, boot: string) {
+  /**
+   * @param settings with the endpoint placed as far as it is known
+   * @param boot names this run of the process in message ids
+   */
+  constructor(
+    private readonly effects: Effects,
+    writer: Writer,
+    settings: Settings,
+    prng: Prng,
+    boot: string,
+    origin: Origin,
+  ) {
     const { counters } = this;
+    const { endpoint } = settings;
+    this.identity = new Identity(effects, counters, prng, endpoint, origin);
+    const placed = this.identity.settled;
     const outbox = new Outbox(writer.shared, OUTBOX_MESSAGES, MESSAGE_BYTES_MAX);
     this.outbox = outbox;
-    const { hubName, deviceId, moduleId, modelId, keepAliveS } = settings.endpoint;
-    const clientId = moduleId === "" ? deviceId : `${deviceId}/${moduleId}`;
-    const resource = `${hubName}/devices/${deviceId}${moduleId && `/modules/${moduleId}`}`;
-    const agent = `azimuth/${VERSION}`;
-    const user = username(hubName, deviceId, moduleId, agent, modelId);
+    const { deviceId, moduleId } = placed;
+    this.endpoint = placed;
     this.lamps = new Lamps(effects, settings.lamps);
-    this.link = new Link(effects, writer, counters, { clientId, username: user, keepAliveS });
+    this.link = new Link(effects, writer, counters, greetingOf(placed));
     this.traffic = new Traffic(effects, writer, outbox, counters, this.lamps, settings, prng);
-    this.credential = new Credential(effects, counters, prng, resource);
+    this.traffic.identify(deviceId, moduleId);
+    this.credential = new Credential(effects, counters, prng, resourceOf(placed));
     const intervalMs = settings.telemetry.intervalS * 1000;
     const { lamps } = this;
     this.telemetry = new Telemetry(effects, outbox, lamps, deviceId, moduleId, boot, intervalMs);
-    this.verdict = new Verdict(settings.endpoint);
+    this.verdict = new Verdict(placed);
     const { verdict, credential } = this;
-    const { endpoint } = settings;
-    this.recovery = new Recovery(effects, verdict, new Backoff(prng), credential, endpoint);
+    this.recovery = new Recovery(effects, verdict, new Backoff(prng), credential, placed);
+  }
+
+  /** What keeps the device key from signing, as far as is known; "" for nothing. */
+  get signerFault(): string {
+    return this.endpoint.type === "tpm" ? this.identity.vault.fault : "";
+  }
+
+  /** A registration has ended well. */
+  onRegistered(nowMs: number, wallS: number): void {
+    this.identify(this.identity.settled);
+    const { dateS, dateMs } = this.identity.provision;
+    this.credential.onServerTime(dateS + (nowMs - dateMs) / 1000, nowMs, wallS);
+  }
+
+  /** DPS has told who we are and where; what waits for somebody else is dropped. */
+  private identify(endpoint: EndpointSettings): void {
+    const { deviceId, moduleId } = endpoint;
+    const before = this.endpoint.deviceId;
+    this.endpoint = endpoint;
+    this.link.identify(greetingOf(endpoint));
+    this.traffic.identify(deviceId, moduleId);
+    this.credential.identify(resourceOf(endpoint));
+    this.telemetry.identify(deviceId, moduleId);
+    this.recovery.identify(endpoint);
+    if (deviceId === before || this.outbox.isEmpty) return;
+    const text = `${this.outbox.clear()} messages of device ${before} dropped`;
+    this.effects.log(Level.WARNING, `${text}: this is device ${deviceId} now`);
   }
 
   /** Puts the outputs into their initial state and starts the schedules. */
@@ -68,6 +108,13 @@ export class Machines {
     if (isNew && this.link.isUp) this.traffic.twin.refresh(nowMs);
     this.telemetry.configure(settings.telemetry.intervalS * 1000, nowMs);
     this.traffic.session.window = settings.data.inFlightMax;
+  }
+
+  /** The next moment at which one of them is due, in monotonic ms; the credential's left aside. */
+  get nextMs(): number {
+    const { telemetry, identity, link, traffic } = this;
+    const next = Math.min(telemetry.deadlineMs, identity.provision.deadlineMs, link.deadlineMs);
+    return link.isUp ? Math.min(next, traffic.nextMs) : next;
   }
 
   /** Pin `lamp` was driven; `fault` is "" or one line. */
@@ -86,4 +133,15 @@ export class Machines {
     this.counters.bytesIn += bytes;
     this.traffic.keepAlive.onReceived(nowMs);
   }
+}
+
+function greetingOf({ hubName, deviceId, moduleId, ...rest }: EndpointSettings): Greeting {
+  const { modelId, keepAliveS } = rest;
+  const clientId = moduleId === "" ? deviceId : `${deviceId}/${moduleId}`;
+  const agent = `azimuth/${VERSION}`;
+  return { clientId, username: username(hubName, deviceId, moduleId, agent, modelId), keepAliveS };
+}
+
+function resourceOf({ hubName, deviceId, moduleId }: EndpointSettings): string {
+  return `${hubName}/devices/${deviceId}${moduleId && `/modules/${moduleId}`}`;
 }

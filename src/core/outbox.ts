@@ -1,7 +1,8 @@
 // Outbox: messages that were accepted and that the hub has not acknowledged yet.
 // Neighbours: producers (telemetry) accept into it; `session` sends from it and releases.
 // Invariant: head <= cursor <= tail; [head, cursor) was sent on this connection, [cursor, tail)
-// waits; a message leaves only by its PUBACK, in whatever order those come.
+// waits; a message leaves only by its PUBACK, in whatever order those come, or when all are
+// dropped because their sender is no more.
 
 import { assert } from "../kit/assert.ts";
 
@@ -19,6 +20,8 @@ export class Outbox {
   acknowledged = 0;
   refused = 0;
   redelivered = 0;
+  /** Dropped because they could not be sent as what they were accepted as. */
+  dropped = 0;
   /** Sent on this connection and not acknowledged. */
   inFlight = 0;
 
@@ -80,7 +83,7 @@ export class Outbox {
 
   /** Messages that wait for their (next) transmission. */
   get waiting(): number {
-    return this.accepted - this.acknowledged - this.inFlight;
+    return this.accepted - this.acknowledged - this.dropped - this.inFlight;
   }
 
   /** True when every accepted message has been acknowledged. */
@@ -166,6 +169,17 @@ export class Outbox {
   rewind(): void {
     this.cursor = this.head;
     this.inFlight = 0;
+  }
+
+  /** Drops all that waits: it was accepted for an identity that is ours no more. How many. */
+  clear(): number {
+    assert(this.inFlight === 0, "nothing is dropped while a connection has it");
+    const count = this.waiting;
+    this.dropped += count;
+    this.head = this.tail;
+    this.cursor = this.tail;
+    this.owned.fill(0);
+    return count;
   }
 
   private refuse(why: Refused): Refused {

@@ -4,11 +4,11 @@
 // Invariant: after a refusal the token is forgotten and the next attempt waits REFUSED_MS_MIN.
 
 import { lengthOf } from "../kit/time.ts";
-import { REFUSED_MS_MIN, SIGN_MS, STABLE_MS } from "../limits.ts";
+import { REFUSED_MS_MIN, SIGN_MS, STABLE_MS, TPM_REFUSED_MS_MIN } from "../limits.ts";
 import type { Backoff } from "./backoff.ts";
 import type { Credential } from "./credential.ts";
 import type { Ending } from "./diagnosis.ts";
-import { type Effects, Level, type Probed } from "./effects.ts";
+import { Cause, type Effects, Level, type Probed } from "./effects.ts";
 import type { EndpointSettings } from "./settings.ts";
 import type { Verdict } from "./verdict.ts";
 
@@ -35,8 +35,14 @@ export class Recovery {
     private readonly verdict: Verdict,
     private readonly backoff: Backoff,
     private readonly credential: Credential,
-    private readonly endpoint: EndpointSettings,
+    private endpoint: EndpointSettings,
   ) {}
+
+  /** Who the next connection is for. */
+  identify(endpoint: EndpointSettings): void {
+    this.endpoint = endpoint;
+    this.verdict.identify(endpoint);
+  }
 
   /** A connection stands `tookMs` after the first step towards it; the same in words. */
   onUp(tookMs: number, sessionPresent: boolean, wallS: number): string {
@@ -69,10 +75,20 @@ export class Recovery {
       this.effects.log(Level.WARNING, `${verdict.text}; no further attempt, ${WAITS}`);
       return capMs;
     }
-    const waitMs = this.backoff.next(capMs, refused ? REFUSED_MS_MIN : 0);
+    const waitMs = this.backoff.next(capMs, refused ? REFUSED_MS_MIN : floorOf(ending.cause));
     const text = `${verdict.text}; next attempt in ${lengthOf(waitMs)}`;
     this.effects.log(Level.WARNING, text);
     return waitMs;
+  }
+
+  /** The process is ready and nobody wants a connection. */
+  onIdle(): void {
+    this.effects.log(Level.NOTICE, `connect.auto-on-startup is false: ${WAITS}`);
+  }
+
+  /** An operator wants no connection. */
+  onHeld(): void {
+    this.effects.log(Level.NOTICE, "disconnected; held by an operator");
   }
 
   /** connect.auto-on-startup went from true to false: says what that means from now on. */
@@ -106,4 +122,10 @@ export class Recovery {
     credential.onServerTime(probed.dateS, nowMs, wallS);
     this.effects.log(Level.ERROR, verdict.text);
   }
+}
+
+/** Least wait after a failure before the hub was reached, in ms. */
+function floorOf(cause: Cause): number {
+  if (cause === Cause.TPM_REFUSED) return TPM_REFUSED_MS_MIN;
+  return cause === Cause.DPS_REFUSED ? REFUSED_MS_MIN : 0;
 }

@@ -15,6 +15,7 @@ import {
   TELEMETRY_S_DEFAULT,
   TELEMETRY_S_MAX,
 } from "../limits.ts";
+import { HOST, ID_SCOPE, MODEL_ID, REGISTRATION_ID, TPM } from "./pattern.ts";
 import { allowed, Kind, PATH_BYTES_MAX, SOCKET_PATH_BYTES_MAX, type Value } from "./value.ts";
 
 /** When a changed value takes effect. */
@@ -69,13 +70,6 @@ const BOOLEAN: Value = { kind: Kind.BOOLEAN };
 const PORT: Value = { kind: Kind.PORT };
 const PATH: Value = { kind: Kind.PATH, bytesMax: PATH_BYTES_MAX };
 
-// Digital Twins Definition Language, "Digital Twin Model Identifier".
-const MODEL_ID: Value = {
-  kind: Kind.TEXT,
-  shape: /^(?=.{1,128}$)dtmi(:[A-Za-z]([A-Za-z0-9_]*[A-Za-z0-9])?)+;[1-9]\d{0,8}(\.[1-9]\d{0,5})?$/,
-  words: "a model id like dtmi:com:example:gateway;1",
-};
-
 const CONNECTION: Value = {
   kind: Kind.SECRET,
   words: "HostName=NAME;DeviceId=ID;SharedAccessKey=KEY, as the hub shows it for the device",
@@ -103,10 +97,12 @@ export const KEYS: readonly Key[] = [
   {
     section: "endpoint",
     name: "type",
-    value: choices("sas"),
+    value: choices("sas", "tpm"),
     fallback: "sas",
     applies: Applies.RESTART,
-    meaning: "How the device proves who it is; sas: with the shared key of its connection string.",
+    meaning:
+      "How the device proves who it is; sas: with the shared key of its connection string, " +
+      "tpm: with a key in its TPM, which DPS gives it.",
   },
   {
     section: "endpoint",
@@ -123,6 +119,75 @@ export const KEYS: readonly Key[] = [
     fallback: "",
     applies: Applies.RESTART,
     meaning: "File that holds the connection string and nothing else; owned by azimuth, mode 0600.",
+  },
+  {
+    section: "endpoint",
+    name: "id-scope",
+    value: ID_SCOPE,
+    fallback: "",
+    applies: Applies.RESTART,
+    meaning: "For tpm: ID scope of the Device Provisioning Service; needed there.",
+  },
+  {
+    section: "endpoint",
+    name: "registration-id",
+    value: REGISTRATION_ID,
+    fallback: "",
+    applies: Applies.RESTART,
+    meaning:
+      "For tpm: name of the enrollment; mac for the MAC address of the first network interface, " +
+      "left out for the name that Microsoft's clients make of the endorsement key.",
+  },
+  {
+    section: "endpoint",
+    name: "dps-host",
+    value: HOST,
+    fallback: "global.azure-devices-provisioning.net",
+    applies: Applies.RESTART,
+    meaning: "For tpm: host of the Device Provisioning Service.",
+  },
+  {
+    section: "endpoint",
+    name: "dps-port",
+    value: PORT,
+    fallback: "443",
+    applies: Applies.RESTART,
+    meaning: "For tpm: HTTPS port of the Device Provisioning Service.",
+  },
+  {
+    section: "endpoint",
+    name: "tpm",
+    value: TPM,
+    fallback: "/dev/tpmrm0",
+    applies: Applies.RESTART,
+    meaning: "For tpm: where the TPM is.",
+  },
+  {
+    section: "endpoint",
+    name: "tpm-parameter-encryption",
+    value: BOOLEAN,
+    fallback: "true",
+    applies: Applies.RESTART,
+    meaning:
+      "For tpm: hide keys from whoever listens on the TPM's bus, which makes a registration " +
+      "a little slower.",
+  },
+  {
+    section: "endpoint",
+    name: "owner-password-file",
+    value: PATH,
+    fallback: "",
+    applies: Applies.RESTART,
+    meaning: "For tpm: file that holds the password of the TPM's owner hierarchy, if it has one.",
+  },
+  {
+    section: "endpoint",
+    name: "endorsement-password-file",
+    value: PATH,
+    fallback: "",
+    applies: Applies.RESTART,
+    meaning:
+      "For tpm: file that holds the password of the TPM's endorsement hierarchy, if it has one.",
   },
   {
     section: "endpoint",
@@ -247,6 +312,14 @@ export const KEYS: readonly Key[] = [
     fallback: "/run/azimuth/control.sock",
     applies: Applies.RESTART,
     meaning: "Unix socket on which azimuth status, connect, led and the like reach the agent.",
+  },
+  {
+    section: "agent",
+    name: "state-dir",
+    value: PATH,
+    fallback: "/var/lib/azimuth",
+    applies: Applies.RESTART,
+    meaning: "Folder for what the agent has to know after a restart, e.g. what DPS decided.",
   },
   {
     section: "agent",

@@ -11,7 +11,8 @@ export interface LampSettings extends PinSettings {
 
 /** The hub and our identity at it. */
 export interface EndpointSettings {
-  readonly type: "sas";
+  /** `sas`: a shared key from the connection string; `tpm`: a key in the TPM, given by DPS. */
+  readonly type: "sas" | "tpm";
   /** The hub's host name: part of the user name and of what is signed. */
   readonly hubName: string;
   /** The host dialled: the hub itself, or a gateway in front of it. */
@@ -28,6 +29,18 @@ export interface EndpointSettings {
   readonly keepAliveS: number;
   /** Plug-and-play model id (DTMI), "" for none. */
   readonly modelId: string;
+  /** Of `tpm`: DPS and who we are there; "" for the id that the endorsement key gives. */
+  readonly dpsHost: string;
+  readonly dpsPort: number;
+  readonly idScope: string;
+  readonly registrationId: string;
+  /** Of `tpm`: `/dev/tpmrm0`, `swtpm:HOST:PORT` or `swtpm:/PATH`. */
+  readonly tpm: string;
+  /** Hide keys from whoever listens on the TPM's bus, at some cost of time. */
+  readonly isHidden: boolean;
+  /** Passwords of the hierarchies; secret. */
+  readonly ownerPassword: string;
+  readonly endorsementPassword: string;
 }
 
 /** How the connection is kept; the names are Kura's. */
@@ -48,6 +61,8 @@ export interface TelemetrySettings {
 export interface AgentSettings {
   readonly controlSocket: string;
   readonly logLevel: Level;
+  /** Where the assignment is kept. */
+  readonly stateFolder: string;
 }
 
 /** A whole valid settings file. */
@@ -57,6 +72,13 @@ export interface Settings {
   readonly telemetry: TelemetrySettings;
   readonly lamps: readonly LampSettings[];
   readonly agent: AgentSettings;
+}
+
+/** The settings after a reload: what was read, but for what waits for a restart of the process. */
+export function joined(running: Settings, read: Settings): Settings {
+  const { controlSocket, stateFolder } = running.agent;
+  const agent = { ...read.agent, controlSocket, stateFolder };
+  return { ...read, endpoint: running.endpoint, agent };
 }
 
 /**
@@ -70,6 +92,9 @@ export function outcomeOf(running: Settings, read: Settings): string {
   }
   if (running.agent.controlSocket !== read.agent.controlSocket) {
     waiting.push("[agent] control-socket");
+  }
+  if (running.agent.stateFolder !== read.agent.stateFolder) {
+    waiting.push("[agent] state-dir");
   }
   if (waiting.length === 0) return "settings applied";
   const outcome = `settings applied, but ${waiting.join(" and ")} must wait for a restart`;

@@ -7,7 +7,9 @@ import { VERSION } from "../kit/version.ts";
 import { type Agent, AgentState } from "./agent.ts";
 import { Hold, type Lamp } from "./lamp.ts";
 import { LinkState } from "./link.ts";
+import { ProvisionState } from "./provision.ts";
 import { TwinState } from "./twin.ts";
+import { VaultState } from "./vault.ts";
 
 /** What `status --json` prints. */
 export interface Status {
@@ -25,6 +27,15 @@ export interface Status {
     readonly deviceId: string;
     readonly tokenExpires: string | null;
   };
+  /** Of an endpoint of type tpm; null for others. */
+  readonly tpm: {
+    readonly state: string;
+    readonly fault: string | null;
+    readonly registrationId: string | null;
+    readonly registration: string;
+    readonly registeredAt: string | null;
+    readonly problem: string | null;
+  } | null;
   readonly autoOnStartup: boolean;
   readonly nextAttemptMs: number | null;
   readonly lastDiagnosis: {
@@ -53,8 +64,22 @@ function nameOf(names: { [index: number]: string }, state: number): string {
 
 function queueOf(agent: Agent): { [key: string]: number } {
   const { outbox } = agent.machines;
-  const { waiting, inFlight, accepted, acknowledged, refused, redelivered } = outbox;
-  return { waiting, inFlight, accepted, acknowledged, refused, redelivered };
+  const { waiting, inFlight, accepted, acknowledged, refused, redelivered, dropped } = outbox;
+  return { waiting, inFlight, accepted, acknowledged, refused, redelivered, dropped };
+}
+
+function tpmOf(agent: Agent): Status["tpm"] {
+  if (agent.settings.endpoint.type !== "tpm") return null;
+  const { vault, provision } = agent.machines.identity;
+  const { registrationId, assignment, problem } = provision;
+  return {
+    state: nameOf(VaultState, vault.state),
+    fault: vault.fault || null,
+    registrationId: registrationId || null,
+    registration: nameOf(ProvisionState, provision.state),
+    registeredAt: assignment === undefined || assignment.atS === 0 ? null : isoUtc(assignment.atS),
+    problem: problem || null,
+  };
 }
 
 /** The agent's status at the moment it was last told of. */
@@ -79,6 +104,7 @@ export function statusOf(agent: Agent): Status {
       deviceId: endpoint.deviceId,
       tokenExpires: expiryS === 0 ? null : isoUtc(expiryS),
     },
+    tpm: tpmOf(agent),
     autoOnStartup: data.autoOnStartup,
     nextAttemptMs: waits ? Math.max(0, Math.round(agent.deadlineMs - agent.nowMs)) : null,
     lastDiagnosis:
@@ -111,7 +137,8 @@ export function statusText(agent: Agent): string {
   const rows = [
     `azimuth ${status.version}, up ${lengthOf(status.uptimeS * 1000)}`,
     `state      ${status.state} since ${status.since}${waits}`,
-    `endpoint   ${endpoint.deviceId} at ${endpoint.host}:${endpoint.port} (${endpoint.type})`,
+    `endpoint   ${endpointText(status)}`,
+    ...tpmRows(status),
     `queue      ${queue.waiting} waiting, ${queue.inFlight} in flight, ` +
       `${queue.acknowledged} acknowledged, ${queue.refused} refused`,
     `twin       ${twin.state}, desired version ${twin.desiredVersion ?? "unknown"}`,
@@ -146,4 +173,20 @@ function lampText(lamp: Lamp): string {
 
 function word(on: boolean): string {
   return on ? "on" : "off";
+}
+
+function endpointText({ endpoint, tpm }: Status): string {
+  if (tpm !== null && endpoint.deviceId === "") return "not known before DPS tells it (tpm)";
+  return `${endpoint.deviceId} at ${endpoint.host}:${endpoint.port} (${endpoint.type})`;
+}
+
+function tpmRows({ tpm }: Status): string[] {
+  if (tpm === null) return [];
+  const id = tpm.registrationId ?? "not known yet";
+  const last = tpm.registeredAt === null ? "never registered" : `registered ${tpm.registeredAt}`;
+  const now = tpm.registration === "off" ? "" : `, registering (${tpm.registration})`;
+  return [
+    `tpm        ${tpm.fault ?? tpm.state}`,
+    `dps        ${id}, ${last}${now}${tpm.problem === null ? "" : `; last: ${tpm.problem}`}`,
+  ];
 }

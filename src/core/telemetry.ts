@@ -27,8 +27,8 @@ export class Telemetry {
     private readonly effects: Effects,
     private readonly outbox: Outbox,
     private readonly lamps: Lamps,
-    private readonly deviceId: string,
-    private readonly moduleId: string,
+    private deviceId: string,
+    private moduleId: string,
     private readonly boot: string,
     private intervalMs: number,
   ) {}
@@ -36,6 +36,12 @@ export class Telemetry {
   start(nowMs: number): void {
     this.startedMs = nowMs;
     this.schedule(nowMs);
+  }
+
+  /** Whose messages they are from now on; "" for nobody's yet, and then there are none. */
+  identify(deviceId: string, moduleId: string): void {
+    this.deviceId = deviceId;
+    this.moduleId = moduleId;
   }
 
   /** A new interval counts from now; the same one changes nothing. */
@@ -50,7 +56,7 @@ export class Telemetry {
     if (nowMs < this.deadlineMs) return;
     const late = nowMs - this.deadlineMs;
     this.deadlineMs = nowMs - (late % this.intervalMs) + this.intervalMs;
-    this.make(nowMs, wallS);
+    if (this.deviceId !== "") this.make(nowMs, wallS);
   }
 
   private schedule(nowMs: number): void {

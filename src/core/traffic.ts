@@ -44,7 +44,7 @@ export class Traffic {
   readonly keepAlive: KeepAlive;
   readonly twin: Twin;
   readonly report: Report;
-  private readonly topic: Topic;
+  private topic: Topic;
   /** Of each kind that nothing here takes: when the log last said so, and how many came since. */
   private readonly toldMs = new Map<TopicKind, number>();
   private readonly untold = new Map<TopicKind, number>();
@@ -65,6 +65,11 @@ export class Traffic {
     this.keepAlive = new KeepAlive(writer, counters, endpoint.keepAliveS * 1000);
     this.twin = new Twin(effects, writer, counters, rids, new Backoff(prng), lamps);
     this.report = new Report(effects, writer, counters, rids, new Backoff(prng), lamps);
+  }
+
+  /** Who the next connection is for. */
+  identify(deviceId: string, moduleId: string): void {
+    this.topic = new Topic(deviceId, moduleId);
   }
 
   /** CONNACK 0: subscribe. */

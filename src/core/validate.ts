@@ -1,23 +1,17 @@
 // Validate: from the entries of a settings file to Settings, or to all that is wrong with them.
-// Neighbours: `sheet` checks each entry by itself, `codec/connection` reads the connection string;
-// `main` and `azimuth check` call it and print problems with `formatProblem`.
+// Neighbours: `sheet` checks each entry by itself, `endpoint` what section [endpoint] means;
+// `command/configuration` calls it and prints problems with `formatProblem`.
 // Invariant: pure; all problems at once, by line; no text of a problem holds a secret.
 
-import { type Connection, parseConnection } from "../codec/connection.ts";
 import { type Entry, Level, type Problem } from "./effects.ts";
+import { endpointOf, type FileText } from "./endpoint.ts";
 import * as schema from "./schema.ts";
-import type { EndpointSettings, LampSettings, Settings } from "./settings.ts";
+import type { LampSettings, Settings } from "./settings.ts";
 import { type Section, Sheet } from "./sheet.ts";
 import { allowed, fault, Kind, shown } from "./value.ts";
 
-/** What a file named in the settings holds, or one line that says why it could not be read. */
-export type FileText = { readonly text: string } | { readonly problem: string };
-
 /** The outcome: settings that need no further checks, or what is wrong, sorted by line. */
 export type Validated = { readonly settings: Settings } | { readonly problems: readonly Problem[] };
-
-const SECRET_FILE = "connection-string-file";
-const SECRET_TEXT = "connection-string";
 
 const LEVELS: Record<string, Level> = {
   error: Level.ERROR,
@@ -26,13 +20,6 @@ const LEVELS: Record<string, Level> = {
   info: Level.INFO,
   debug: Level.DEBUG,
 };
-
-/** Paths of the files that `validate` needs to see; the caller reads them beforehand. */
-export function filesWanted(entries: readonly Entry[]): readonly string[] {
-  const sheet = new Sheet(entries, []);
-  const path = sheet.text("endpoint", SECRET_FILE);
-  return path === "" ? [] : [path];
-}
 
 /**
  * Checks a whole settings file.
@@ -69,6 +56,7 @@ export function validate(
     agent: {
       controlSocket: sheet.text("agent", "control-socket"),
       logLevel: LEVELS[sheet.text("agent", "log-level").toLowerCase()]!,
+      stateFolder: sheet.text("agent", "state-dir"),
     },
   };
   return { settings };
@@ -87,70 +75,6 @@ export function formatProblem(file: string, problem: Problem): string {
 function bare(name: string): string {
   const text = shown(name);
   return text === `"${name}"` ? name : text;
-}
-
-function endpointOf(
-  sheet: Sheet,
-  fileOf: (path: string) => FileText,
-): EndpointSettings | undefined {
-  const connection = connectionOf(sheet, fileOf);
-  if (connection === undefined) return undefined;
-  const isOverridden = sheet.entry("endpoint", "mqtt-port") !== undefined;
-  return {
-    type: "sas",
-    hubName: connection.hostName,
-    host: connection.host,
-    mqttPort:
-      connection.port > 0 && !isOverridden
-        ? connection.port
-        : sheet.number("endpoint", "mqtt-port"),
-    httpsPort: sheet.number("endpoint", "https-port"),
-    deviceId: connection.deviceId,
-    moduleId: connection.moduleId,
-    key: connection.key,
-    caFile: sheet.text("endpoint", "ca-file"),
-    keepAliveS: sheet.number("endpoint", "keep-alive"),
-    modelId: sheet.text("endpoint", "model-id"),
-  };
-}
-
-/** The connection string, from whichever of the two keys is given. */
-function connectionOf(sheet: Sheet, fileOf: (path: string) => FileText): Connection | undefined {
-  const inline = sheet.entry("endpoint", SECRET_TEXT);
-  const file = sheet.entry("endpoint", SECRET_FILE);
-  const rule = `allowed: exactly one of ${SECRET_TEXT} and ${SECRET_FILE}`;
-  if (inline !== undefined && file !== undefined) {
-    const [first, second] = inline.line < file.line ? [inline, file] : [file, inline];
-    const text = `cannot stand beside ${first.key} of line ${first.line}; ${rule}`;
-    sheet.add("endpoint", second.key, text);
-    return undefined;
-  }
-  if (inline !== undefined) return parsed(sheet, SECRET_TEXT, inline.value, "");
-  if (file === undefined) {
-    const isMissing =
-      sheet.isMissing("endpoint", SECRET_TEXT) && sheet.isMissing("endpoint", SECRET_FILE);
-    if (isMissing) sheet.add("endpoint", SECRET_TEXT, `is missing; ${rule}`);
-    return undefined;
-  }
-  if (!sheet.isSound("endpoint", SECRET_FILE)) return undefined;
-  const content = fileOf(file.value);
-  if ("text" in content) return parsed(sheet, SECRET_FILE, content.text, "in that file ");
-  sheet.add("endpoint", SECRET_FILE, content.problem);
-  return undefined;
-}
-
-function parsed(sheet: Sheet, key: string, text: string, where: string): Connection | undefined {
-  const connection = parseConnection(text.trim());
-  if ("problem" in connection) {
-    sheet.add("endpoint", key, `${where}${connection.problem}`);
-    return undefined;
-  }
-  if (connection.x509) {
-    const hint = "allowed: a connection string with SharedAccessKey";
-    sheet.add("endpoint", key, `${where}x509=true does not go with type sas; ${hint}`);
-    return undefined;
-  }
-  return connection;
 }
 
 function lampsOf(sheet: Sheet): readonly LampSettings[] {

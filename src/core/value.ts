@@ -28,7 +28,7 @@ export type Value =
   | {
       readonly kind: Kind.TEXT;
       /** Full match for an allowed text, and the same in words. */
-      readonly shape: RegExp;
+      readonly shape: Pick<RegExp, "test">;
       readonly words: string;
     }
   | { readonly kind: Kind.PATH; readonly bytesMax: number }

@@ -21,7 +21,12 @@ export class Verdict {
   overS = 0;
   private shortLived = 0;
 
-  constructor(private readonly endpoint: EndpointSettings) {}
+  constructor(private endpoint: EndpointSettings) {}
+
+  /** What the next failure is about. */
+  identify(endpoint: EndpointSettings): void {
+    this.endpoint = endpoint;
+  }
 
   /**
    * A connection could not be made or ended.

@@ -1,16 +1,25 @@
-// One HTTPS request that asks the hub for its time and for its opinion of our token.
-// Neighbours: diagnosis wants it after a refused CONNECT, for MQTT never says why.
-// Invariant: each `probe` is answered by exactly one onProbed, within 10 s and never from inside
+// HTTPS: single requests: what DPS is asked, and the probe that asks the hub for its time and its
+// opinion of our token.
+// Neighbours: `provision` registers with it; diagnosis wants the probe after a refused CONNECT.
+// Invariant: each request is answered by exactly one event, in bounded time and never from inside
 // the call; it writes its own few lines of HTTP over Bun.connect, which is loaded anyway (fetch
-// adds 2.7 MB, node:https 9.6 MB), and reads no more than 16 KB of what comes back.
+// adds 2.7 MB, node:https 9.6 MB), and reads no more than 24 KB of what comes back.
 
-import type { Probe, Probed } from "../core/effects.ts";
+import type { Probe, Probed, Web, WebAnswer, WebEvents, WebRequest } from "../core/effects.ts";
 
-const TIMEOUT_MS = 10_000;
+const PROBE_TIMEOUT_MS = 10_000;
+/** Less than the 30 s after which the registration gives up by itself. */
+const FETCH_TIMEOUT_MS = 25_000;
 const TLS_1_2 = 0x0303;
 const HEAD_BYTES_MAX = 8 * 1024;
-const BODY_BYTES_MAX = 8 * 1024;
-const NOTHING: Probed = { dateS: Number.NaN, status: 0, errorCode: "" };
+const BODY_BYTES_MAX = 16 * 1024;
+const SILENT: WebAnswer = {
+  status: 0,
+  dateS: Number.NaN,
+  retryAfterS: Number.NaN,
+  body: "",
+  problem: "",
+};
 
 /** What the probe tells the turn. */
 export interface ProbeEvents {
@@ -22,7 +31,7 @@ export class HttpsProbe implements Probe {
   /** @param timeoutMs how long the whole exchange may take, name look-up and all. */
   constructor(
     private readonly events: ProbeEvents,
-    private readonly timeoutMs = TIMEOUT_MS,
+    private readonly timeoutMs = PROBE_TIMEOUT_MS,
   ) {}
 
   /**
@@ -30,9 +39,25 @@ export class HttpsProbe implements Probe {
    * The request is harmless when `path` names nothing that exists.
    */
   probe(host: string, port: number, path: string, authorization: string, roots: string): void {
-    const request = requestText(host, port, path, authorization);
-    const onProbed = (probed: Probed) => this.events.onProbed(probed);
-    new Exchange(request, onProbed, this.timeoutMs).start(host, port, roots);
+    const bytes = requestBytes({ method: "DELETE", host, port, path, authorization, body: "" });
+    const onAnswer = ({ dateS, status, body }: WebAnswer) =>
+      this.events.onProbed({ dateS, status, errorCode: errorCode(body) });
+    new Exchange(bytes, onAnswer, this.timeoutMs).start(host, port, roots);
+  }
+}
+
+/** Requests over HTTP/1.1 and TLS as the probe's; JSON out and in. */
+export class HttpsWeb implements Web {
+  /** @param timeoutMs how long the whole exchange may take, name look-up and all. */
+  constructor(
+    private readonly events: WebEvents,
+    private readonly timeoutMs = FETCH_TIMEOUT_MS,
+  ) {}
+
+  ask(ticket: number, request: WebRequest, roots: string): void {
+    const onAnswer = (answer: WebAnswer) => this.events.onFetched(ticket, answer);
+    const exchange = new Exchange(requestBytes(request), onAnswer, this.timeoutMs);
+    exchange.start(request.host, request.port, roots);
   }
 }
 
@@ -47,36 +72,37 @@ class Exchange {
 
   constructor(
     private readonly request: Uint8Array,
-    private readonly onProbed: (probed: Probed) => void,
+    private readonly onAnswer: (answer: WebAnswer) => void,
     timeoutMs: number,
   ) {
-    this.timer = setTimeout(() => this.finish(), timeoutMs);
+    const late = `no answer within ${Math.round(timeoutMs / 1000)} s`;
+    this.timer = setTimeout(() => this.finish(late), timeoutMs);
   }
 
   start(host: string, port: number, roots: string): void {
-    if (this.request.length === 0 || roots === "") {
-      this.finish();
-      return;
-    }
-    const finish = () => this.finish();
+    if (this.request.length === 0) return this.finish("a request that HTTP cannot carry");
+    if (roots === "") return this.finish("no trusted roots");
+    const fail = (_opened: unknown, error: unknown) => this.finish(textOf(error));
     const tls = { ca: roots, serverName: host, minVersion: TLS_1_2, rejectUnauthorized: true };
     const socket: Bun.SocketHandler = {
       open: (opened) => this.onOpen(opened),
       handshake: (opened, isAuthorised, error) => {
         if (isAuthorised && !error && opened.authorized) this.send(opened);
-        else finish();
+        else this.finish(`TLS: ${textOf(error ?? opened.getAuthorizationError())}`);
       },
       data: (_opened, chunk) => this.onData(chunk),
       drain: (opened) => this.send(opened),
-      end: finish,
-      error: finish,
-      close: finish,
-      connectError: finish,
+      end: () => this.finish("closed by the server"),
+      error: fail,
+      close: () => this.finish("closed by the server"),
+      connectError: fail,
     };
     try {
-      Bun.connect({ hostname: host, port, tls, socket }).catch(finish);
-    } catch {
-      finish();
+      Bun.connect({ hostname: host, port, tls, socket }).catch((error) => {
+        this.finish(textOf(error));
+      });
+    } catch (error) {
+      this.finish(textOf(error));
     }
   }
 
@@ -96,42 +122,67 @@ class Exchange {
     const room = this.received.length - this.receivedBytes;
     this.received.set(chunk.subarray(0, room), this.receivedBytes);
     this.receivedBytes += Math.min(chunk.length, room);
-    const answer = answerOf(this.received.toString("latin1", 0, this.receivedBytes));
-    if (answer.isWhole || chunk.length >= room) this.finish();
+    const { isWhole } = answerOf(this.received.toString("latin1", 0, this.receivedBytes));
+    if (isWhole || chunk.length >= room) this.finish("");
   }
 
-  /** Ends the exchange with what has been understood so far. */
-  private finish(): void {
+  /** Ends the exchange with what has been understood so far, or with `problem` for nothing. */
+  private finish(problem: string): void {
     if (this.isDone) return;
     this.isDone = true;
     clearTimeout(this.timer);
     this.socket?.terminate();
-    const { probed } = answerOf(this.received.toString("latin1", 0, this.receivedBytes));
-    queueMicrotask(() => this.onProbed(probed));
+    const { answer } = answerOf(this.received.toString("latin1", 0, this.receivedBytes));
+    const isSilent = answer.status === 0;
+    const why = problem || "what answers there speaks no HTTP";
+    const told = isSilent ? { ...answer, problem: why } : answer;
+    queueMicrotask(() => this.onAnswer(told));
   }
 }
 
-function requestText(host: string, port: number, path: string, authorization: string): Uint8Array {
+/** What went wrong, with what to do about it where there is something. */
+function textOf(error: unknown): string {
+  if (!(error instanceof Error)) return "failed";
+  const { code, message } = error as NodeJS.ErrnoException;
+  switch (code) {
+    case "ECONNREFUSED":
+      return "refused: nothing listens there";
+    case "ENOTFOUND":
+    case "DNS_ENOTFOUND":
+      return "name not found; check it and the DNS server";
+    case "ERR_TLS_CERT_ALTNAME_INVALID":
+      return "the certificate is for another name";
+    default:
+      return code ?? message;
+  }
+}
+
+interface Outgoing extends Omit<WebRequest, "method"> {
+  readonly method: "GET" | "PUT" | "DELETE";
+}
+
+function requestBytes({ method, host, port, path, authorization, body }: Outgoing): Uint8Array {
   // A line break in any part would smuggle in a header of its own.
   if (/[^\x21-\x7e]/.test(host + path) || /[^\x20-\x7e]/.test(authorization)) {
     return new Uint8Array(0);
   }
   const name = host.includes(":") ? `[${host}]` : host;
+  const bytes = Buffer.from(body);
   const lines = [
-    `DELETE ${path} HTTP/1.1`,
+    `${method} ${path} HTTP/1.1`,
     `Host: ${port === 443 ? name : `${name}:${port}`}`,
-    `Authorization: ${authorization}`,
     "User-Agent: azimuth",
     "Accept: application/json",
     "Connection: close",
-    "",
-    "",
   ];
-  return Buffer.from(lines.join("\r\n"), "latin1");
+  if (authorization !== "") lines.push(`Authorization: ${authorization}`);
+  if (body !== "") lines.push("Content-Type: application/json; charset=utf-8");
+  if (body !== "") lines.push(`Content-Length: ${bytes.length}`);
+  return Buffer.concat([Buffer.from(`${lines.join("\r\n")}\r\n\r\n`, "latin1"), bytes]);
 }
 
 interface HttpAnswer {
-  readonly probed: Probed;
+  readonly answer: WebAnswer;
   /** True when nothing more is to come, by length or by the last chunk. */
   readonly isWhole: boolean;
 }
@@ -140,17 +191,20 @@ interface HttpAnswer {
 function answerOf(text: string): HttpAnswer {
   const headEnd = text.indexOf("\r\n\r\n");
   const status = Number(/^HTTP\/1\.[01] (\d{3})[ \r]/.exec(text)?.[1] ?? 0);
-  if (headEnd < 0 || status === 0) return { probed: NOTHING, isWhole: false };
+  if (headEnd < 0 || status === 0) return { answer: SILENT, isWhole: false };
   const rest = text.slice(headEnd + 4);
   // Interim answers precede the one that counts (RFC 9110, 15.2).
   if (status < 200) return answerOf(rest);
   const head = text.slice(0, headEnd);
   const isChunked = /chunked/i.test(header(head, "transfer-encoding"));
-  const body = isChunked ? unchunked(rest) : rest;
+  const coded = isChunked ? unchunked(rest) : rest;
   const length = Number(header(head, "content-length") || Number.POSITIVE_INFINITY);
   const isWhole = isChunked ? /(^|\n)0+\r\n(.*\r\n)*\r\n$/.test(rest) : rest.length >= length;
   const dateS = httpDate(header(head, "date"));
-  return { probed: { dateS, status, errorCode: errorCode(body) }, isWhole };
+  const seconds = header(head, "retry-after");
+  const retryAfterS = /^\d{1,6}$/.test(seconds) ? Number(seconds) : Number.NaN;
+  const body = Buffer.from(coded, "latin1").toString("utf8");
+  return { answer: { status, dateS, retryAfterS, body, problem: "" }, isWhole };
 }
 
 function header(head: string, name: string): string {

@@ -8,6 +8,7 @@ import { AgentState } from "../../src/core/agent.ts";
 import { Cause } from "../../src/core/effects.ts";
 import { CLOSE_MS, SIGN_MS } from "../../src/limits.ts";
 import { connack, pingresp, puback, Rig, settings } from "../rig.ts";
+import { answered, assigned, challenged } from "./enclave.ts";
 import {
   asked,
   connect,
@@ -19,6 +20,7 @@ import {
   sign,
   started,
   stop,
+  told,
 } from "./states.ts";
 import { walkTable } from "./table.ts";
 
@@ -48,7 +50,7 @@ function deadline(rig: Rig): string {
 }
 
 walkTable<Rig>({
-  file: "core/agent.ts",
+  file: "core/state.ts",
   states: STATES,
   stateOf: ({ turn }) => AgentState[turn.agent.state]!,
   arrivals: { SIGNING: "attempt", LINKING: "attempt" },
@@ -61,6 +63,8 @@ walkTable<Rig>({
     connack: (rig) => word(rig, () => rig.turn.onData(connack())),
     "link down": (rig) => word(rig, () => lose(rig)),
     deadline,
+    registered: (rig) => word(rig, () => told(rig, challenged(), assigned())),
+    "not registered": (rig) => word(rig, () => told(rig, answered(500, {}))),
   },
   look: (rig) => {
     rig.take();

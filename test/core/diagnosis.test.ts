@@ -118,6 +118,9 @@ describe("each cause without details", () => {
     [Cause.TWIN_TIMEOUT, "no answer to twin requests: the link is dead or the hub overloaded"],
     [Cause.SIGN_FAILED, "the device key did not sign the token"],
     [Cause.SIGN_TIMEOUT, "the device key took too long to sign the token"],
+    [Cause.DPS_FAILED, "not registered"],
+    [Cause.DPS_REFUSED, "not registered"],
+    [Cause.TPM_REFUSED, "not registered"],
   ];
   for (const [cause, text] of lines) {
     test(Cause[cause]!, () => expect(line(cause)).toBe(text));
@@ -320,7 +323,7 @@ describe("on a rig", () => {
       rig.take();
       rig.close(cause, "words of the port");
       const [text = ""] = rig.logs();
-      expect(text).toMatch(/^[^\n]+; next attempt in \d+(\.\d)? m?s$/);
+      expect(text).toMatch(/^[^\n]+; next attempt in (\d+ min )?\d+(\.\d)? m?s$/);
       expect(text).not.toContain(KEY);
       expect(text).not.toContain(SIGNATURE);
       rig.turn.onCommand(1, ["status"]);

@@ -3,9 +3,19 @@
 // Invariant: a verb that the list lacks fails.
 
 import { expect, test } from "bun:test";
-import { Effects, Level, Verb } from "../../src/core/effects.ts";
+import { startup } from "../../src/codec/request.ts";
+import { Effects, Level, Verb, type WebRequest } from "../../src/core/effects.ts";
 import { Broken } from "../../src/kit/assert.ts";
 import { EFFECT_SLOTS } from "../../src/limits.ts";
+
+const REQUEST: WebRequest = {
+  method: "GET",
+  host: "dps.example",
+  port: 443,
+  path: "/",
+  authorization: "",
+  body: "",
+};
 
 test("each verb carries its number, flag and text, in the order asked for", () => {
   const effects = new Effects();
@@ -19,6 +29,10 @@ test("each verb carries its number, flag and text, in the order asked for", () =
   effects.reply(1_073_741_823, false, "no");
   effects.reload(-1);
   effects.exit(1);
+  effects.perform(2, startup());
+  effects.sweep(3);
+  effects.ask(4, REQUEST);
+  effects.save("kept");
   const slots = Array.from({ length: effects.count }, (_, slot) => [
     Verb[effects.verbs[slot]!],
     effects.numbers[slot],
@@ -36,9 +50,22 @@ test("each verb carries its number, flag and text, in the order asked for", () =
     ["REPLY", 1_073_741_823, 0, "no"],
     ["RELOAD", -1, 0, ""],
     ["EXIT", 1, 0, ""],
+    ["PERFORM", 2, 0, ""],
+    ["SWEEP", 3, 0, ""],
+    ["FETCH", 4, 0, ""],
+    ["SAVE", 0, 0, "kept"],
   ]);
   const named = new Set(slots.map(([verb]) => verb));
   expect(named.size).toBe(Object.keys(Verb).length / 2);
+});
+
+test("an operation or a request is taken once, and not kept after that", () => {
+  const effects = new Effects();
+  effects.perform(1, startup());
+  effects.ask(2, REQUEST);
+  expect(effects.take(0)).toEqual(startup());
+  expect(effects.take(1)).toBe(REQUEST);
+  expect([effects.take(0), effects.take(1)]).toEqual([undefined, undefined]);
 });
 
 test("a step that asks for more than fits is a defect, not a loss", () => {

@@ -10,6 +10,14 @@ const DEFAULTS: Record<string, string | null> = {
   "endpoint type": "sas",
   "endpoint connection-string": "",
   "endpoint connection-string-file": "",
+  "endpoint id-scope": "",
+  "endpoint registration-id": "",
+  "endpoint dps-host": "global.azure-devices-provisioning.net",
+  "endpoint dps-port": "443",
+  "endpoint tpm": "/dev/tpmrm0",
+  "endpoint tpm-parameter-encryption": "true",
+  "endpoint owner-password-file": "",
+  "endpoint endorsement-password-file": "",
   "endpoint ca-file": "",
   "endpoint mqtt-port": "8883",
   "endpoint https-port": "443",
@@ -25,10 +33,12 @@ const DEFAULTS: Record<string, string | null> = {
   "led.NAME active": "high",
   "led.NAME initial": "off",
   "agent control-socket": "/run/azimuth/control.sock",
+  "agent state-dir": "/var/lib/azimuth",
   "agent log-level": "info",
 };
 
 const RANGES: Record<string, string> = {
+  type: "sas or tpm",
   "keep-alive": "10 .. 1177 seconds",
   "connect.retry-interval": "1 .. 3600 seconds",
   "disconnect.quiesce-timeout": "0 .. 30 seconds",

@@ -116,6 +116,7 @@ describe("connect.auto-on-startup", () => {
     const meanings: Partial<Record<State, string>> = {
       HELD: waits,
       WAITING: waits,
+      PROVISIONING: last,
       SIGNING: last,
       LINKING: last,
       ONLINE: stays,

@@ -3,8 +3,9 @@
 // Invariant: states are reached through the turn alone, as the world would do it.
 
 import type { AgentState } from "../../src/core/agent.ts";
-import { Cause } from "../../src/core/effects.ts";
+import { Cause, type WebAnswer } from "../../src/core/effects.ts";
 import { Rig, SIGNATURE, settings } from "../rig.ts";
+import { Enclave } from "./enclave.ts";
 
 export const MANUAL = settings({ data: { autoOnStartup: false } });
 
@@ -41,11 +42,29 @@ export const sign = (rig: Rig): void => rig.turn.onSigned(SIGNATURE);
 export const lose = (rig: Rig): void => rig.close(Cause.TCP_RESET);
 export const manual = (rig: Rig): void => rig.turn.onSettings(MANUAL);
 
+const enclaves = new WeakMap<Rig, Enclave>();
+
+/** At DPS for the first time, with a TPM that answers when asked to. */
+function registering(): Enclave {
+  const enclave = new Enclave().start();
+  enclaves.set(enclave.rig, enclave);
+  return enclave;
+}
+
+/** What comes of a registration, or a late word of DPS where there is none. */
+export function told(rig: Rig, ...answers: WebAnswer[]): void {
+  const enclave = enclaves.get(rig);
+  if (enclave === undefined) return rig.turn.onFetched(1, answers[0]!);
+  enclave.answers = answers;
+  enclave.settle();
+}
+
 /** A rig in each state; wherever that can be, a signature has been asked for. */
 export const STATES: Readonly<Record<State, () => Rig>> = {
   IDLE: () => busy(lose, manual),
   HELD: () => started(settings({}), disconnect),
   WAITING: () => busy(lose),
+  PROVISIONING: () => registering().rig,
   SIGNING: () => started(),
   LINKING: () => started(settings({}), sign, (rig) => rig.secure()),
   ONLINE: asked,

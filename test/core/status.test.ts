@@ -9,6 +9,7 @@ import { statusOf, statusText } from "../../src/core/status.ts";
 import { isoUtc } from "../../src/kit/time.ts";
 import { VERSION } from "../../src/kit/version.ts";
 import { KEY, lamp, Rig, SIGNATURE, settings } from "../rig.ts";
+import { assigned, challenged, chip, Enclave, HUB } from "./enclave.ts";
 
 test("waiting after a loss: all of it", () => {
   const rig = new Rig(settings({ lamps: [lamp("LED1"), lamp("LED2", true)] }));
@@ -32,6 +33,7 @@ test("waiting after a loss: all of it", () => {
       deviceId: "dev1",
       tokenExpires: "2023-11-14T23:13:20Z",
     },
+    tpm: null,
     autoOnStartup: true,
     nextAttemptMs: expect.any(Number),
     lastDiagnosis: {
@@ -46,6 +48,7 @@ test("waiting after a loss: all of it", () => {
       acknowledged: 0,
       refused: 0,
       redelivered: 0,
+      dropped: 0,
     },
     counters: {
       attempts: 1,
@@ -114,7 +117,54 @@ test("each state has its name", () => {
     "stopping",
     "stopped",
   ]);
-  expect(names).toHaveLength(Object.keys(AgentState).length / 2 - 1);
+  // IDLE is above, PROVISIONING below.
+  expect(names).toHaveLength(Object.keys(AgentState).length / 2 - 2);
+});
+
+describe("with a TPM", () => {
+  test("before and after a registration, as JSON and as text", () => {
+    const enclave = new Enclave().start();
+    const { agent } = enclave.rig.turn;
+    expect(statusOf(agent)).toMatchObject({
+      state: "provisioning",
+      endpoint: { type: "tpm", deviceId: "", hubName: "" },
+      tpm: {
+        state: "starting",
+        fault: null,
+        registrationId: null,
+        registration: "identifying",
+        registeredAt: null,
+        problem: null,
+      },
+    });
+    const before = statusText(agent).split("\n");
+    expect(before).toContain("endpoint   not known before DPS tells it (tpm)");
+    expect(before).toContain("tpm        starting");
+    expect(before).toContain(
+      "dps        not known yet, never registered, registering (identifying)",
+    );
+    enclave.answers = [challenged(), assigned()];
+    enclave.settle();
+    const id = chip.registrationId;
+    expect(statusOf(agent)).toMatchObject({
+      endpoint: { deviceId: "gw7", hubName: HUB, host: HUB },
+      tpm: { registrationId: id, registration: "off", registeredAt: "2023-11-14T22:13:20Z" },
+    });
+    const after = statusText(agent).split("\n");
+    expect(after).toContain(`dps        ${id}, registered 2023-11-14T22:13:20Z`);
+  });
+
+  test("that is not there, and a registration that failed", () => {
+    const enclave = new Enclave();
+    enclave.rig.turn.start();
+    enclave.rig.turn.onTpmClosed("/dev/tpmrm0: ENOENT: there is no TPM");
+    const { agent } = enclave.rig.turn;
+    const problem = "the TPM could not read its keys: /dev/tpmrm0: ENOENT: there is no TPM";
+    expect(statusOf(agent).tpm).toMatchObject({ state: "closed", registration: "off", problem });
+    const rows = statusText(agent).split("\n");
+    expect(rows).toContain("tpm        /dev/tpmrm0: ENOENT: there is no TPM");
+    expect(rows).toContain(`dps        not known yet, never registered; last: ${problem}`);
+  });
 });
 
 describe("as text", () => {

@@ -1,57 +1,23 @@
 // Validate, tested: whole settings files, sound ones and every way to get one wrong.
-// Neighbours: `src/core/{validate,sheet}.ts`; the reader of the file has its own tests.
+// Neighbours: `src/core/{validate,sheet}.ts`; `endpoint.test` has section [endpoint], the reader of
+// the file its own tests.
 // Invariant: the messages are written out in full, as a person at a serial console reads them.
 
 import { describe, expect, test } from "bun:test";
-import type { Entry, Problem } from "../../src/core/effects.ts";
+import type { Problem } from "../../src/core/effects.ts";
 import { Level } from "../../src/core/effects.ts";
-import type { Settings } from "../../src/core/settings.ts";
-import { type FileText, filesWanted, formatProblem, validate } from "../../src/core/validate.ts";
-
-const KEY = "bm90IGEgcmVhbCBrZXksIG9ubHkgYSB0ZXN0IG9uZQ==";
-const CONNECTION = `HostName=hub.example.net;DeviceId=gw1;SharedAccessKey=${KEY}`;
-
-/** Entries of a small INI text without comments. */
-function entries(text: string): Entry[] {
-  const found: Entry[] = [];
-  let section = "";
-  text.split("\n").forEach((raw, index) => {
-    const line = raw.trim();
-    if (line === "") return;
-    if (line.startsWith("[")) {
-      section = line.slice(1, -1);
-      return;
-    }
-    const equals = line.indexOf("=");
-    const key = line.slice(0, equals).trim();
-    found.push({ section, key, value: line.slice(equals + 1).trim(), line: index + 1 });
-  });
-  return found;
-}
-
-/** A file that a lamp would overwrite. */
-function withFile(key: string, path: string, target: string): string {
-  return withLines(`${key} = ${path}\n[led.A]\ndriver = file\ntarget = ${target}`);
-}
-
-const NO_FILE = (): FileText => ({ problem: "no such file" });
-
-function settingsOf(text: string, fileOf: (path: string) => FileText = NO_FILE): Settings {
-  const validated = validate(entries(text), [], fileOf);
-  if ("problems" in validated) throw new Error(JSON.stringify(validated.problems));
-  return validated.settings;
-}
-
-function problemsOf(text: string, fileOf: (path: string) => FileText = NO_FILE): string[] {
-  const validated = validate(entries(text), [], fileOf);
-  if ("settings" in validated) throw new Error("no problem was found");
-  return validated.problems.map((problem) => formatProblem("a.ini", problem));
-}
-
-/** A sound file with a few lines more, which begin at line 3. */
-function withLines(lines: string): string {
-  return `[endpoint]\nconnection-string = ${CONNECTION}\n${lines}`;
-}
+import { filesWanted } from "../../src/core/endpoint.ts";
+import { validate } from "../../src/core/validate.ts";
+import {
+  CONNECTION,
+  entries,
+  KEY,
+  NO_FILE,
+  problemsOf,
+  settingsOf,
+  withFile,
+  withLines,
+} from "./file.ts";
 
 describe("sound files", () => {
   test("the least there can be: every default", () => {
@@ -68,11 +34,23 @@ describe("sound files", () => {
         caFile: "",
         keepAliveS: 240,
         modelId: "",
+        dpsHost: "global.azure-devices-provisioning.net",
+        dpsPort: 443,
+        idScope: "",
+        registrationId: "",
+        tpm: "/dev/tpmrm0",
+        isHidden: true,
+        ownerPassword: "",
+        endorsementPassword: "",
       },
       data: { autoOnStartup: false, retryIntervalS: 60, quiesceTimeoutS: 10, inFlightMax: 8 },
       telemetry: { intervalS: 10 },
       lamps: [],
-      agent: { controlSocket: "/run/azimuth/control.sock", logLevel: Level.INFO },
+      agent: {
+        controlSocket: "/run/azimuth/control.sock",
+        logLevel: Level.INFO,
+        stateFolder: "/var/lib/azimuth",
+      },
     });
   });
 
@@ -104,6 +82,7 @@ describe("sound files", () => {
       initial = ON
       [agent]
       control-socket = /run/a.sock
+      state-dir = /data/azimuth
       log-level = Debug`,
       (path) => {
         expect(path).toBe("/etc/key");
@@ -129,7 +108,47 @@ describe("sound files", () => {
       { name: "LED1", driver: "leds", target: "led1", activeLow: false, initial: false },
       { name: "lamp_2-b", driver: "sysfs", target: "17", activeLow: true, initial: true },
     ]);
-    expect(settings.agent).toEqual({ controlSocket: "/run/a.sock", logLevel: Level.DEBUG });
+    expect(settings.agent).toEqual({
+      controlSocket: "/run/a.sock",
+      logLevel: Level.DEBUG,
+      stateFolder: "/data/azimuth",
+    });
+  });
+
+  test("type tpm: the least there can be, and everything given", () => {
+    expect(settingsOf("[endpoint]\ntype = tpm\nid-scope = 0ne1").endpoint).toMatchObject({
+      type: "tpm",
+      hubName: "",
+      deviceId: "",
+      dpsHost: "global.azure-devices-provisioning.net",
+      dpsPort: 443,
+      idScope: "0ne1",
+      registrationId: "",
+      tpm: "/dev/tpmrm0",
+      isHidden: true,
+    });
+    const { endpoint } = settingsOf(
+      `[endpoint]
+      type = TPM
+      id-scope = 0ne1
+      registration-id = gw-1
+      dps-host = dps.example
+      dps-port = 8443
+      tpm = swtpm:127.0.0.1:2321
+      tpm-parameter-encryption = false
+      owner-password-file = /etc/owner
+      endorsement-password-file = /etc/endorsement`,
+      (path) => ({ text: `secret of ${path}` }),
+    );
+    expect(endpoint).toMatchObject({
+      registrationId: "gw-1",
+      dpsHost: "dps.example",
+      dpsPort: 8443,
+      tpm: "swtpm:127.0.0.1:2321",
+      isHidden: false,
+      ownerPassword: "secret of /etc/owner",
+      endorsementPassword: "secret of /etc/endorsement",
+    });
   });
 
   test("an optional key may be left empty", () => {
@@ -155,15 +174,6 @@ describe("sound files", () => {
   });
 });
 
-describe("files wanted", () => {
-  test("none, the one named, none when the path is faulty", () => {
-    expect(filesWanted(entries(withLines("")))).toEqual([]);
-    expect(filesWanted(entries("[endpoint]\nconnection-string-file = /a/b"))).toEqual(["/a/b"]);
-    expect(filesWanted(entries("[endpoint]\nconnection-string-file = b"))).toEqual([]);
-  });
-});
-
-const ONE_OF = "allowed: exactly one of connection-string and connection-string-file";
 const LAMP = "[led.A]\ndriver";
 
 describe("what only shows across keys", () => {
@@ -233,62 +243,6 @@ describe("what only shows across keys", () => {
   test("of a lamp whose driver is unknown the target is not judged", () => {
     expect(problemsOf(withLines(`${LAMP} = gpio\ntarget = x`))).toEqual([
       'a.ini:4: [led.A] driver: "gpio" is not one of them; allowed: leds, sysfs or file',
-    ]);
-  });
-});
-
-describe("the connection string", () => {
-  test("given twice, inline and as a file", () => {
-    const beside = "cannot stand beside";
-    expect(problemsOf(withLines("connection-string-file = /k"))).toEqual([
-      "a.ini:3: [endpoint] connection-string-file: " +
-        `${beside} connection-string of line 2; ${ONE_OF}`,
-    ]);
-    const text = `[endpoint]\nconnection-string-file = /k\nconnection-string = ${CONNECTION}`;
-    expect(problemsOf(text)).toEqual([
-      "a.ini:3: [endpoint] connection-string: " +
-        `${beside} connection-string-file of line 2; ${ONE_OF}`,
-    ]);
-  });
-
-  test("missing: in an empty file, beside other keys, left empty", () => {
-    const text = `[endpoint] connection-string: is missing; ${ONE_OF}`;
-    expect(problemsOf("")).toEqual([`a.ini: ${text}`]);
-    expect(problemsOf("\n[endpoint]\ntype = sas")).toEqual([`a.ini:3: ${text}`]);
-    expect(problemsOf("\n[endpoint]\nconnection-string =")).toEqual([`a.ini:3: ${text}`]);
-  });
-
-  test("faulty, inline and in a file", () => {
-    const inline = problemsOf("[endpoint]\nconnection-string = HostName=h.net;DeviceId=d");
-    const file = problemsOf("[endpoint]\nconnection-string-file = /k", () => ({
-      text: "HostName=h.net;DeviceId=d",
-    }));
-    const text = "SharedAccessKey is missing (or x509=true)";
-    expect(inline).toEqual([`a.ini:2: [endpoint] connection-string: ${text}`]);
-    expect(file).toEqual([`a.ini:2: [endpoint] connection-string-file: in that file ${text}`]);
-  });
-
-  test("of a certificate", () => {
-    const text = "[endpoint]\nconnection-string = HostName=h.net;DeviceId=d;x509=true";
-    expect(problemsOf(text)).toEqual([
-      "a.ini:2: [endpoint] connection-string: x509=true does not go with type sas; " +
-        "allowed: a connection string with SharedAccessKey",
-    ]);
-  });
-
-  test("a file that cannot be read", () => {
-    const text = "[endpoint]\nconnection-string-file = /etc/key";
-    expect(problemsOf(text)).toEqual(["a.ini:2: [endpoint] connection-string-file: no such file"]);
-  });
-
-  test("a file is not asked for when its path is faulty", () => {
-    const text = "[endpoint]\nconnection-string-file = key";
-    const fileOf = (): FileText => {
-      throw new Error("asked");
-    };
-    expect(problemsOf(text, fileOf)).toEqual([
-      "a.ini:2: [endpoint] connection-string-file: does not start with /; " +
-        "allowed: an absolute path",
     ]);
   });
 });

@@ -31,6 +31,7 @@ export function status(
       deviceId: DEVICE,
       tokenExpires: "2026-01-01T11:00:00Z",
     },
+    tpm: null,
     autoOnStartup: true,
     nextAttemptMs: null,
     lastDiagnosis: null,

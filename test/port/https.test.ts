@@ -5,8 +5,8 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { createServer } from "node:net";
 import type { TLSSocket } from "node:tls";
-import type { Probed } from "../../src/core/effects.ts";
-import { HttpsProbe } from "../../src/port/https.ts";
+import type { Probed, WebAnswer, WebRequest } from "../../src/core/effects.ts";
+import { HttpsProbe, HttpsWeb } from "../../src/port/https.ts";
 import { Authority, type Identity } from "./certificates.ts";
 import { closeServers, listening, plain, secure } from "./uplink.ts";
 
@@ -211,5 +211,108 @@ describe("every failure is no answer", () => {
     const port = await saying(response("404 Not Found", [], BODY));
     expect(await probe(port, { token: "a\r\nX: y" })).toEqual(NOTHING);
     expect(await probe(port, { path: "/a b" })).toEqual(NOTHING);
+  });
+});
+
+describe("a request of DPS", () => {
+  const REGISTER: WebRequest = {
+    method: "PUT",
+    host: "localhost",
+    port: 0,
+    path: "/0ne1/registrations/gw/register",
+    authorization: "",
+    body: '{"registrationId":"gw"}',
+  };
+
+  async function ask(changes: Partial<WebRequest>, roots = authority.pem, timeoutMs = 10_000) {
+    const { promise, resolve } = Promise.withResolvers<WebAnswer>();
+    const events = {
+      onFetched(ticket: number, answer: WebAnswer) {
+        expect(ticket).toBe(7);
+        resolve(answer);
+      },
+    };
+    new HttpsWeb(events, timeoutMs).ask(7, { ...REGISTER, ...changes }, roots);
+    return promise;
+  }
+
+  /** Answers when the body is there, too. */
+  function serving(text: string, onRequest = (_request: string) => {}) {
+    return secure((socket: TLSSocket) => {
+      let request = "";
+      socket.on("data", (data) => {
+        request += data;
+        const length = Number(/content-length: (\d+)/i.exec(request)?.[1] ?? 0);
+        const end = request.indexOf("\r\n\r\n");
+        if (end < 0 || request.length < end + 4 + length) return;
+        onRequest(request);
+        socket.write(text);
+      });
+    }, good);
+  }
+
+  test("carries its body, and gives status, date, wait and body of the answer", async () => {
+    let seen = "";
+    const body = '{"operationId":"4.x","status":"assigning"}';
+    const headers = ["Retry-After: 3", `Content-Length: ${body.length}`];
+    const port = await serving(response("202 Accepted", headers, body), (request) => {
+      seen = request;
+    });
+    expect(await ask({ port })).toEqual({
+      status: 202,
+      dateS: MOMENT_S,
+      retryAfterS: 3,
+      body,
+      problem: "",
+    });
+    const lines = seen.split("\r\n");
+    expect(lines[0]).toBe("PUT /0ne1/registrations/gw/register HTTP/1.1");
+    expect(lines).toContain("Content-Type: application/json; charset=utf-8");
+    expect(lines).toContain("Content-Length: 23");
+    expect(lines.at(-1)).toBe(REGISTER.body);
+    expect(seen).not.toContain("Authorization");
+  });
+
+  test("without a body has none, and with a token carries it", async () => {
+    let seen = "";
+    const port = await serving(response("200 OK", ["Content-Length: 2"], "{}"), (request) => {
+      seen = request;
+    });
+    await ask({ port, method: "GET", body: "", authorization: TOKEN });
+    expect(seen).toStartWith("GET ");
+    expect(seen).toContain(`\r\nAuthorization: ${TOKEN}\r\n`);
+    expect(seen).not.toMatch(/content-/i);
+  });
+
+  test("takes a body in chunks, with letters beyond ASCII", async () => {
+    const bytes = Buffer.from('{"message":"\u00e9"}');
+    const half = bytes.subarray(0, 13).toString("latin1");
+    const rest = bytes.subarray(13).toString("latin1");
+    const chunk = (text: string) => `${text.length.toString(16)}\r\n${text}\r\n`;
+    const text = response(
+      "401 Unauthorized",
+      ["Transfer-Encoding: chunked"],
+      `${chunk(half)}${chunk(rest)}0\r\n\r\n`,
+    );
+    const port = await secure((socket: TLSSocket) => {
+      socket.once("data", () => socket.write(Buffer.from(text, "latin1")));
+    }, good);
+    const answer = await ask({ port });
+    expect([answer.status, answer.body]).toEqual([401, '{"message":"\u00e9"}']);
+    expect(answer.retryAfterS).toBeNaN();
+  });
+
+  test("tells why nothing came back", async () => {
+    const silent = await secure(() => {}, good);
+    const closing = await secure((socket: TLSSocket) => void socket.end(), good);
+    expect((await ask({ port: 1 })).problem).toBe("refused: nothing listens there");
+    expect((await ask({ port: silent }, authority.pem, 50)).problem).toBe("no answer within 0 s");
+    expect((await ask({ port: closing })).problem).toBe("closed by the server");
+    expect((await ask({ port: silent }, stranger.pem)).problem).toStartWith("TLS: ");
+    expect((await ask({ port: silent }, "")).problem).toBe("no trusted roots");
+    expect((await ask({ path: "/a b" })).problem).toBe("a request that HTTP cannot carry");
+    for (const answer of [await ask({ port: 1 })]) {
+      expect([answer.status, answer.body]).toEqual([0, ""]);
+    }
   });
 });

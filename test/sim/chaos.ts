@@ -33,7 +33,22 @@ const TROUBLES: readonly (readonly [kind: string, meanMs: number])[] = [
   ["no-pingresp", 6 * HOUR],
   ["drop", 4 * HOUR],
   ["disable", 24 * HOUR],
+  ["tpm-lost", 6 * HOUR],
+  ["tpm-cut", 12 * HOUR],
+  ["tpm-wipe", 8 * HOUR],
+  ["dps-throttle", 6 * HOUR],
+  ["dps-fail", 6 * HOUR],
+  ["wrong-blob", 6 * HOUR],
+  ["short-blob", 6 * HOUR],
+  ["never-assigned", 12 * HOUR],
 ];
+const DPS_TROUBLES = new Set([
+  "dps-throttle",
+  "dps-fail",
+  "wrong-blob",
+  "short-blob",
+  "never-assigned",
+]);
 
 /** What the twin may desire of LED1; null removes. */
 const WISHES: readonly Json[] = [true, false, true, false, "on", 1, null];
@@ -67,7 +82,8 @@ export class Chaos {
     this.hub.faults.clear();
     for (const gateway of gateways) {
       gateway.uplink.network = Network.UP;
-      this.hub.updateDevice(gateway.name, { status: "enabled" });
+      if (gateway.chip !== undefined) gateway.chip.isFlaky = false;
+      if (gateway.isKnown) this.hub.updateDevice(gateway.name, { status: "enabled" });
       release(gateway);
     }
   }
@@ -81,8 +97,11 @@ export class Chaos {
     const waitMs = -Math.log(1 - this.prng.unit()) * meanMs;
     this.clockwork.after(waitMs, () => {
       if (this.isCalm) return;
-      this.ledger.onFault(kind);
-      this.strike(kind, gateway);
+      const isForTpm = kind.startsWith("tpm-") || DPS_TROUBLES.has(kind);
+      if (gateway.isKnown && (!isForTpm || gateway.chip !== undefined)) {
+        this.ledger.onFault(kind);
+        this.strike(kind, gateway);
+      }
       this.plan(kind, meanMs, gateway);
     });
   }
@@ -113,6 +132,11 @@ export class Chaos {
       case "operator":
         gateway.turn.onCommand(0, ["disconnect"]);
         return this.later(30, () => release(gateway));
+      case "tpm-lost":
+      case "tpm-cut":
+        return gateway.chip!.lose(kind === "tpm-cut");
+      case "tpm-wipe":
+        return gateway.chip!.wipe();
       case "disable":
         this.hub.updateDevice(gateway.name, { status: "disabled" });
         return this.later(20, () => this.hub.updateDevice(gateway.name, { status: "enabled" }));
@@ -150,6 +174,8 @@ export class Chaos {
     } else if (kind === "delay-puback" || kind === "slow-connack") {
       fault.ms = prng.between(100, 40_000);
       fault.count = prng.between(1, 20);
+    } else if (DPS_TROUBLES.has(kind)) {
+      this.trouble(fault);
     } else if (kind === "drop") {
       fault.after = prng.between(1, 20);
       fault.count = prng.between(1, 3);
@@ -159,6 +185,15 @@ export class Chaos {
     // A fault that nothing triggers any more would wait for the calm; let it end.
     fault.durationS ??= 1800;
     this.hub.faults.add(fault);
+  }
+
+  /** The next registration goes wrong, if there is one within two hours. */
+  private trouble(fault: Record<string, unknown>): void {
+    const { prng } = this;
+    if (fault.kind === "dps-fail") fault.code = prng.chance(0.5) ? 503 : 400208;
+    if (String(fault.kind).endsWith("-blob")) fault.phase = prng.between(0, 2);
+    fault.count = prng.between(1, 3);
+    fault.durationS = 7200;
   }
 
   /** Within `minutes`, soon being likelier than late. */

@@ -29,6 +29,20 @@ describe("simulator", () => {
       expect(outcome.delivered).toBe(outcome.accepted);
       expect(outcome.connections).toBeGreaterThan(100);
       expect(outcome.duplicates).toBeGreaterThan(0);
+      const told = [...outcome.ledger.diagnoses.keys()].join();
+      expect(told).toContain("not registered: DPS ");
+    },
+    LIMIT_MS,
+  );
+
+  test(
+    "two days of TPMs that are wiped, and gateways that come back by themselves",
+    () => {
+      const { ledger } = run(21, 9, 48);
+      expect(ledger.violations).toEqual([]);
+      const told = [...ledger.diagnoses.keys()].join();
+      expect(told).toContain("there is no device key in the TPM: it was cleared or replaced");
+      expect(ledger.faults.get("tpm-wipe")).toBeGreaterThan(0);
     },
     LIMIT_MS,
   );

@@ -55,7 +55,7 @@ export function run(seed: number, devices: number, hours: number): Outcome {
   }
   const chaos = new Chaos(hub, clockwork, prng, ledger);
   for (const gateway of gateways) {
-    clockwork.after(prng.below(60_000), () => gateway.turn.start());
+    clockwork.after(prng.below(60_000), () => gateway.start());
   }
   chaos.start(gateways);
   keepHub(hub, clockwork);

@@ -2,17 +2,21 @@
 // Neighbours: `fleet` makes them, `chaos` troubles them, `ledger` checks what they did.
 // Invariant: nothing of `src/port` is here; time, chance and the network come from the run's seed.
 
-import { createHmac } from "node:crypto";
+import { createHash, createHmac } from "node:crypto";
 import { AgentState } from "../../src/core/agent.ts";
-import type { Ports, Probed } from "../../src/core/effects.ts";
+import { Cause, type Ports, type Probed, type WebRequest } from "../../src/core/effects.ts";
 import type { Settings } from "../../src/core/settings.ts";
 import { Prng } from "../../src/kit/prng.ts";
-import { REFUSED_MS_MIN } from "../../src/limits.ts";
+import { REFUSED_MS_MIN, TPM_REFUSED_MS_MIN } from "../../src/limits.ts";
 import { Turn } from "../../src/turn.ts";
+import { Chip } from "../azure/chip.ts";
 import type { Hub } from "../azure/model/hub.ts";
 import { settings } from "../rig.ts";
+import { TpmModel } from "../tpm/model.ts";
+import { SimTpm } from "./chip.ts";
 import type { Clockwork } from "./clockwork.ts";
 import type { Ledger } from "./ledger.ts";
+import { askDps, SILENT } from "./service.ts";
 import { Tap } from "./tap.ts";
 import type { Trace } from "./trace.ts";
 import { SimUplink } from "./uplink.ts";
@@ -20,6 +24,9 @@ import { SimUplink } from "./uplink.ts";
 /** Unix ms at which simulated time starts: 2026-01-01T00:00:00Z. */
 export const EPOCH_MS = 1_767_225_600_000;
 const LATENCIES_MS = [1, 5, 20, 60, 150, 600];
+const SCOPE = "0ne00000000";
+/** All simulated TPMs hold the same keys: making a pair takes longer than a day of a gateway. */
+let shared: Chip | undefined;
 const INTERVALS_S = [5, 10, 15, 30, 60];
 
 /** A device of the fleet. */
@@ -33,6 +40,10 @@ export class Gateway {
   skewS = 0;
   /** What the pin shows. */
   lit = false;
+  /** The TPM that the device key is in; undefined for a gateway with a key of its own. */
+  readonly chip: SimTpm | undefined;
+  /** The assignment on disk. */
+  private kept = "";
   private alarmMs = Number.POSITIVE_INFINITY;
   private ringsMs = Number.POSITIVE_INFINITY;
   private isLate = false;
@@ -46,17 +57,11 @@ export class Gateway {
     private readonly ledger: Ledger,
   ) {
     this.name = `gw${index}`;
-    const key = hub.createDevice(this.name) as {
-      authentication: { symmetricKey: { primaryKey: string } };
-    };
-    const { primaryKey } = key.authentication.symmetricKey;
+    const isTpm = index % 3 === 1;
+    const identity = isTpm ? this.enrol() : this.create();
+    if (isTpm) this.chip = new SimTpm(new TpmModel(shared!), clockwork, prng, () => this.turn);
     this.settings = settings({
-      endpoint: {
-        deviceId: this.name,
-        hubName: hub.options.name,
-        key: primaryKey,
-        keepAliveS: prng.chance(0.5) ? 240 : 60,
-      },
+      endpoint: { ...identity, keepAliveS: prng.chance(0.5) ? 240 : 60 },
       telemetry: { intervalS: INTERVALS_S[prng.below(INTERVALS_S.length)]! },
       data: { inFlightMax: prng.chance(0.7) ? 8 : 1 + prng.below(20) },
     });
@@ -83,11 +88,46 @@ export class Gateway {
   checkWait(): void {
     const { agent } = this.turn;
     if (agent.state !== AgentState.WAITING || this.isLate) return;
-    const capMs = Math.max(this.settings.data.retryIntervalS * 1000, 2 * REFUSED_MS_MIN);
+    const isLocked = agent.machines.identity.provision.cause === Cause.TPM_REFUSED;
+    const floorMs = isLocked ? TPM_REFUSED_MS_MIN : REFUSED_MS_MIN;
+    const capMs = Math.max(this.settings.data.retryIntervalS * 1000, 2 * floorMs);
     const leftMs = Math.max(agent.deadlineMs, this.ringsMs) - this.clockwork.nowMs;
     if (leftMs <= capMs) return;
     this.isLate = true;
     this.ledger.onViolation(`${this.name}: next attempt in ${leftMs} ms, longest wait ${capMs}`);
+  }
+
+  /** Turns it on. */
+  start(): void {
+    this.turn.start();
+    this.chip?.open();
+  }
+
+  /** False before DPS has made this device at the hub. */
+  get isKnown(): boolean {
+    return this.chip === undefined || this.turn.agent.settings.endpoint.deviceId !== "";
+  }
+
+  private create(): Partial<Settings["endpoint"]> {
+    const { hub, name } = this;
+    const made = hub.createDevice(name) as {
+      authentication: { symmetricKey: { primaryKey: string } };
+    };
+    const { primaryKey } = made.authentication.symmetricKey;
+    return { deviceId: name, hubName: hub.options.name, key: primaryKey };
+  }
+
+  /** An enrollment whose registration id and device id are the gateway's name. */
+  private enrol(): Partial<Settings["endpoint"]> {
+    const { hub, name } = this;
+    shared ??= Chip.make();
+    hub.dps.putEnrollment("device", name, {
+      registrationId: name,
+      deviceId: name,
+      attestation: { type: "tpm", tpm: { endorsementKey: shared.endorsementKey } },
+    });
+    const nowhere = { deviceId: "", hubName: "", host: "", key: "" };
+    return { ...nowhere, type: "tpm", idScope: SCOPE, registrationId: name };
   }
 
   private ports(): Ports {
@@ -110,9 +150,35 @@ export class Gateway {
       alarm: { arm: (atMs) => this.arm(atMs) },
       control: { reply: () => {} },
       log: { write: (_level, text) => ledger.onLog(this.name, text) },
+      tpm: this.chip ?? { perform: () => this.stray(), flushAll: () => this.stray() },
+      web: { ask: (ticket, request) => this.ask(ticket, request) },
+      memo: { text: this.kept, save: (text) => this.save(text) },
+      sha256: (bytes) => createHash("sha256").update(bytes).digest(),
       reload: () => {},
       exit: () => ledger.onViolation(`${this.name} exited`),
     };
+  }
+
+  private stray(): void {
+    this.ledger.onViolation(`${this.name} asked for a TPM that it has not`);
+  }
+
+  private ask(ticket: number, request: WebRequest): void {
+    if (this.chip === undefined) return this.stray();
+    const { latencyMs } = this.uplink;
+    this.clockwork.after(6 * latencyMs + 1, () => {
+      if (this.uplink.network !== 0) return this.turn.onFetched(ticket, SILENT);
+      const dateS = (): number => Math.floor((EPOCH_MS + this.clockwork.nowMs) / 1000);
+      askDps(this.hub, request, dateS, (answer) => {
+        this.clockwork.after(latencyMs, () => this.turn.onFetched(ticket, answer));
+      });
+    });
+  }
+
+  private save(text: string): void {
+    if (this.chip === undefined) return this.stray();
+    this.kept = text;
+    this.clockwork.after(1 + this.prng.below(200), () => this.turn.onSaved(""));
   }
 
   private sign(text: string): void {

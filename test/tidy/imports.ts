@@ -21,7 +21,8 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
   graph: ["kit", "limits", "codec"],
   turn: ["kit", "limits", "codec", "core", "graph"],
   port: ["kit", "limits"],
-  main: ["kit", "limits", "codec", "core", "graph", "turn", "port"],
+  command: ["kit", "limits", "codec", "core", "graph", "turn", "port"],
+  main: ["kit", "codec", "core", "command"],
 };
 /** The shape of the world: the one file of core that ports and the graph know. */
 const SHAPE = "src/core/effects.ts";
@@ -34,7 +35,7 @@ const OUTSIDE: Readonly<Record<string, RegExp>> = {
   "bun:sqlite": /^src\/port\/store\.ts$/,
 };
 const RUNTIME = /^(node:|bun$)/;
-const MAY_USE_RUNTIME = /^src\/(main\.ts|port\/)/;
+const MAY_USE_RUNTIME = /^src\/(main\.ts|command\/|port\/)/;
 
 /** Parts of `test` that may load ports: they measure or show the real thing. */
 const TESTS_WITH_PORTS = /^test\/(port|bench|demo|soak|gateway|conf\.test\.ts|main\.test\.ts)/;
@@ -99,7 +100,7 @@ function outsideProblem(path: string, from: string): string {
   const owner = OUTSIDE[from];
   if (owner !== undefined) return owner.test(path) ? "" : `${from} does not belong here`;
   if (RUNTIME.test(from)) {
-    return MAY_USE_RUNTIME.test(path) ? "" : `${from} only in ports and main`;
+    return MAY_USE_RUNTIME.test(path) ? "" : `${from} only in ports and commands`;
   }
   return `${from} is no dependency of the product`;
 }

@@ -102,8 +102,9 @@ function isOther(path: string, name: string): boolean {
   return OTHER_NAME.test(name) || (path.startsWith("test/") && LOCK_NAME.test(name));
 }
 
-/** Where the test of a source file must be. */
+/** Where the test of a source file must be; a command is tested as a process. */
 export function mirrorOf(path: string): string {
+  if (path.startsWith("src/command/")) return "test/main.test.ts";
   return path.replace(/^src\//, "test/").replace(/\.ts$/, ".test.ts");
 }
 

@@ -35,6 +35,14 @@ function settingsFor(order: Order): Settings {
       caFile: order.caFile,
       keepAliveS: 240,
       modelId: "",
+      dpsHost: "",
+      dpsPort: 443,
+      idScope: "",
+      registrationId: "",
+      tpm: "",
+      isHidden: true,
+      ownerPassword: "",
+      endorsementPassword: "",
     },
     data: {
       autoOnStartup: true,
@@ -44,7 +52,7 @@ function settingsFor(order: Order): Settings {
     },
     telemetry: { intervalS: 0 },
     lamps: [],
-    agent: { controlSocket: "", logLevel: Level.WARNING },
+    agent: { controlSocket: "", logLevel: Level.WARNING, stateFolder: "" },
   };
 }
 
@@ -99,6 +107,7 @@ function run(order: Order): void {
     process.stderr.write(`${text}\n`);
     process.exit(1);
   };
+  const noTpm = () => end("nobody asks for a TPM here");
   const ports = {
     clock: new SystemClock(),
     uplink,
@@ -110,6 +119,10 @@ function run(order: Order): void {
     log: new StderrLog({ level: settings.agent.logLevel }),
     reload: () => end("nobody asks for a reload here"),
     exit: (code: number) => process.exit(code),
+    tpm: { perform: noTpm, flushAll: noTpm },
+    web: { ask: noTpm },
+    memo: { text: "", save: noTpm },
+    sha256: (bytes: Uint8Array) => bytes,
   };
   const roots = readFileSync(order.caFile, "utf8");
   const turn: Turn = new Turn(ports, settings, roots, new Prng(seed()), bootId());

@@ -1,0 +1,77 @@
+// Configuration: settings file to settings that can be run with, or what is wrong in it.
+// Neighbours: `port/settings` reads, `core/validate` judges; `run` and `azimuth check` want it.
+// Invariant: what passes here runs; each problem names its file, line, section and key.
+
+import type { Entry, Problem } from "../core/effects.ts";
+import { filesWanted } from "../core/endpoint.ts";
+import type { Settings } from "../core/settings.ts";
+import { formatProblem, validate } from "../core/validate.ts";
+import { macAddress } from "../port/network.ts";
+import { loadRoots } from "../port/roots.ts";
+import { isSameFile, load, readSecret } from "../port/settings.ts";
+import { fail, say, warn } from "./speech.ts";
+
+/** Settings ready to run with, and what is worth a word although it is allowed. */
+export interface Configuration {
+  readonly settings: Settings;
+  readonly roots: string;
+  readonly warnings: readonly string[];
+}
+
+/** Reads and checks a settings file with the files it names; or one line for each problem. */
+export function configure(file: string): Configuration | readonly string[] {
+  const parsed = load(file);
+  const warnings: string[] = [];
+  const secrets = new Map(filesWanted(parsed.entries).map((path) => [path, readSecret(path)]));
+  for (const secret of secrets.values()) {
+    if ("warning" in secret && secret.warning !== "") warnings.push(secret.warning);
+  }
+  const problems = [...parsed.problems, ...selfProblems(file, parsed.entries)];
+  const fileOf = (path: string) => secrets.get(path) ?? { problem: `${path}: not read` };
+  const validated = validate(parsed.entries, problems, fileOf, parsed.sections);
+  if ("problems" in validated) {
+    return validated.problems.map((problem) => formatProblem(file, problem));
+  }
+  const settings = named(validated.settings);
+  if (settings === undefined) {
+    const text = "there is no network interface whose MAC address could be taken";
+    return [formatProblem(file, problemAt(parsed.entries, "registration-id", text))];
+  }
+  try {
+    return { settings, roots: loadRoots(settings.endpoint.caFile), warnings };
+  } catch (error) {
+    const text = error instanceof Error ? error.message : String(error);
+    return [formatProblem(file, problemAt(parsed.entries, "ca-file", text))];
+  }
+}
+
+function problemAt(entries: readonly Entry[], key: string, text: string): Problem {
+  const entry = entries.find((one) => one.section === "endpoint" && one.key === key);
+  return { line: entry?.line ?? 0, section: "endpoint", key, text };
+}
+
+/** The settings with the MAC address where they ask for it; undefined when there is none. */
+function named(settings: Settings): Settings | undefined {
+  if (settings.endpoint.registrationId.toLowerCase() !== "mac") return settings;
+  const registrationId = macAddress();
+  if (registrationId === "") return undefined;
+  return { ...settings, endpoint: { ...settings.endpoint, registrationId } };
+}
+
+/** Lamps that would overwrite the very file that names them. */
+function selfProblems(file: string, entries: readonly Entry[]): Problem[] {
+  const targets = entries.filter(({ key, value }) => key === "target" && value.startsWith("/"));
+  return targets
+    .filter(({ value }) => isSameFile(value, file))
+    .map(({ line, section, key }) => {
+      return { line, section, key, text: "is this settings file; allowed: a file of its own" };
+    });
+}
+
+/** `azimuth check`. */
+export function check(file: string): void {
+  const configured = configure(file);
+  if (!("settings" in configured)) fail(configured, 1);
+  for (const warning of configured.warnings) warn(`warning: ${warning}`);
+  say(`${file}: valid`);
+}

@@ -1,0 +1,173 @@
+// Run: `azimuth run`, the agent in the foreground: builds the ports and the turn, and starts it.
+// Neighbours: `configuration` has the settings, `turn` does the rest.
+// Invariant: a port's event comes to the turn and to nobody else; a defect ends the process.
+
+import { join } from "node:path";
+import { ENDORSEMENT, OWNER } from "../codec/request.ts";
+import { Level, type Ports, type TpmEvents, type WebEvents } from "../core/effects.ts";
+import { parsePlace } from "../core/place.ts";
+import { outcomeOf, type Settings } from "../core/settings.ts";
+import { assert } from "../kit/assert.ts";
+import { Prng } from "../kit/prng.ts";
+import { VERSION } from "../kit/version.ts";
+import { TimerAlarm } from "../port/alarm.ts";
+import { SystemClock } from "../port/clock.ts";
+import { ControlServer } from "../port/control.ts";
+import type { Courier } from "../port/courier.ts";
+import { bootId, seed } from "../port/entropy.ts";
+import { GpioPins } from "../port/gpio.ts";
+import { HttpsProbe, HttpsWeb } from "../port/https.ts";
+import { StderrLog } from "../port/log.ts";
+import { FileMemo } from "../port/memo.ts";
+import { KeySigner } from "../port/signer.ts";
+import { Tls } from "../port/tls.ts";
+import { Turn } from "../turn.ts";
+import { makeCourier } from "./chip.ts";
+import { configure } from "./configuration.ts";
+import { fail } from "./speech.ts";
+
+const ASSIGNMENT_FILE = "assignment.json";
+
+/** `azimuth run`. */
+export async function run(file: string): Promise<void> {
+  const configured = configure(file);
+  if (!("settings" in configured)) fail(configured, 1);
+  const { settings, roots, warnings } = configured;
+  const log = new StderrLog({ level: settings.agent.logLevel });
+  for (const warning of warnings) log.write(Level.WARNING, warning);
+  dieLoudly(log);
+  const pins = new GpioPins(settings.lamps);
+  const control = new ControlServer({
+    onCommand: (client, words) => turn.onCommand(client, words),
+  });
+  const alarm = new TimerAlarm(() => turn.onAlarm());
+  const exit = (code: number): void => {
+    control.close();
+    pins.close();
+    process.exit(code);
+  };
+  const reload = (client: number): void => {
+    queueMicrotask(() => onReload(file, client, settings, turn, pins, log, control));
+  };
+  const signer = new KeySigner(
+    {
+      onSigned: (signature) => turn.onSigned(signature),
+      onSignFailed: (detail) => turn.onSignFailed(detail),
+    },
+    settings.endpoint.key,
+  );
+  const uplink = new Tls({
+    onOpened: () => turn.onOpened(),
+    onSecured: () => turn.onSecured(),
+    onData: (chunk) => turn.onData(chunk),
+    onWritable: () => turn.onWritable(),
+    onClosed: (cause, detail) => turn.onClosed(cause, detail),
+  });
+  const probe = new HttpsProbe({ onProbed: (probed) => turn.onProbed(probed) });
+  const clock = new SystemClock();
+  const tpm = settings.endpoint.type === "tpm" ? tpmOf(settings, () => turn) : undefined;
+  const identity = tpm === undefined ? NO_IDENTITY : identityOf(settings, tpm, () => turn, log);
+  const others = { clock, uplink, signer, probe, pins, alarm, control, log, reload, exit };
+  const ports: Ports = { ...others, ...identity, sha256 };
+  const turn: Turn = new Turn(ports, settings, roots, new Prng(seed()), bootId());
+  const refused = await control.open(settings.agent.controlSocket);
+  if (refused !== "") fail([refused], 1);
+  onSignals(turn, exit);
+  log.write(Level.NOTICE, `azimuth ${VERSION} starts with ${file}`);
+  turn.start();
+  tpm?.open();
+}
+
+/** What an endpoint asks whose identity is in a TPM. */
+function identityOf(
+  { agent }: Settings,
+  tpm: Courier,
+  turn: () => Turn,
+  log: StderrLog,
+): typeof NO_IDENTITY {
+  const path = join(agent.stateFolder, ASSIGNMENT_FILE);
+  const memo = new FileMemo({ onSaved: (problem) => turn().onSaved(problem) }, path);
+  if (memo.problem !== "") log.write(Level.WARNING, memo.problem);
+  const events: WebEvents = { onFetched: (ticket, answer) => turn().onFetched(ticket, answer) };
+  return { tpm, memo, web: new HttpsWeb(events) };
+}
+
+/** What an endpoint with a key of its own never asks for. */
+const NO_IDENTITY: Pick<Ports, "tpm" | "web" | "memo"> = {
+  tpm: { perform: () => never(), flushAll: () => never() },
+  web: { ask: () => never() },
+  memo: { text: "", save: () => never() },
+};
+
+function never(): void {
+  assert(false, "only an endpoint of type tpm asks for its TPM, for DPS and for its assignment");
+}
+
+function sha256(bytes: Uint8Array): Uint8Array {
+  return new Bun.CryptoHasher("sha256").update(bytes).digest();
+}
+
+/** The TPM that the settings name, with the passwords of its hierarchies. */
+function tpmOf({ endpoint }: Settings, turn: () => Turn): Courier {
+  const place = parsePlace(endpoint.tpm);
+  assert(place !== undefined, "validated settings name a place");
+  const events: TpmEvents = {
+    onTpmOpened: () => turn().onTpmOpened(),
+    onTpmClosed: (detail) => turn().onTpmClosed(detail),
+    onTpmDone: (ticket, rc, handle, output) => turn().onTpmDone(ticket, rc, handle, output),
+  };
+  const tpm = makeCourier(events, place, "");
+  tpm.setPassword(OWNER, Buffer.from(endpoint.ownerPassword));
+  tpm.setPassword(ENDORSEMENT, Buffer.from(endpoint.endorsementPassword));
+  return tpm;
+}
+
+function onSignals(turn: Turn, exit: (code: number) => void): void {
+  let asked = 0;
+  const stop = (): void => {
+    // Asked twice, in-flight messages get no more time: they are sent again after the next start.
+    if (++asked > 1) exit(1);
+    turn.stop();
+  };
+  process.on("SIGTERM", stop);
+  process.on("SIGINT", stop);
+  process.on("SIGHUP", () => turn.onCommand(-1, ["reload"]));
+}
+
+/** A defect ends the process, with its place in the log; init brings it back. */
+function dieLoudly(log: StderrLog): void {
+  const die = (error: unknown): void => {
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    log.write(Level.ERROR, `internal error: ${text}`.replace(/\s+/g, " "));
+    process.exit(1);
+  };
+  process.on("uncaughtException", die);
+  process.on("unhandledRejection", die);
+}
+
+function onReload(
+  file: string,
+  client: number,
+  running: Settings,
+  turn: Turn,
+  pins: GpioPins,
+  log: StderrLog,
+  control: ControlServer,
+): void {
+  const configured = configure(file);
+  if (!("settings" in configured)) {
+    for (const problem of configured) log.write(Level.ERROR, problem);
+    log.write(Level.ERROR, "settings not applied; the agent goes on with those it had");
+    control.reply(client, false, configured.join("\n"));
+    return;
+  }
+  const { settings } = configured;
+  const outcome = outcomeOf(running, settings);
+  log.setLevel(settings.agent.logLevel);
+  pins.configure(settings.lamps);
+  turn.onSettings(settings);
+  log.write(Level.NOTICE, `${file}: ${outcome}`);
+  for (const warning of configured.warnings) log.write(Level.WARNING, warning);
+  const warnings = configured.warnings.map((warning) => `\nwarning: ${warning}`).join("");
+  control.reply(client, true, `${file}: ${outcome}${warnings}`);
+}

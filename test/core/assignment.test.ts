@@ -1,0 +1,52 @@
+// Assignment, tested: what is written is read again, and anything else is none.
+// Neighbours: `src/core/assignment.ts`; the store keeps its text over restarts.
+// Invariant: no damaged text gives half an assignment.
+
+import { expect, test } from "bun:test";
+import fc from "fast-check";
+import { type Assignment, assignmentText, parseAssignment } from "../../src/core/assignment.ts";
+
+const ONE: Assignment = {
+  idScope: "0ne1",
+  hubName: "hub.example",
+  deviceId: "gw1",
+  registrationId: "gw1-reg",
+  endorsement: "abc",
+  atS: 1_700_000_000,
+  isPending: false,
+};
+
+test("what is written is read again", () => {
+  expect(parseAssignment(assignmentText(ONE))).toEqual(ONE);
+  const pending = { ...ONE, isPending: true };
+  expect(parseAssignment(assignmentText(pending))).toEqual(pending);
+});
+
+test("it is one line of JSON that names its format, for those who come later", () => {
+  expect(assignmentText(ONE)).toMatch(/^\{"format":1,.*\}\n$/);
+});
+
+test("a text that was cut anywhere is none", () => {
+  const text = assignmentText(ONE);
+  for (let end = 0; end < text.length - 1; end++) {
+    expect(parseAssignment(text.slice(0, end))).toBeUndefined();
+  }
+});
+
+test("a missing or wrong part is none", () => {
+  for (const key of Object.keys(ONE)) {
+    expect(
+      parseAssignment(JSON.stringify({ format: 1, ...ONE, [key]: undefined })),
+    ).toBeUndefined();
+    expect(parseAssignment(JSON.stringify({ format: 1, ...ONE, [key]: [] }))).toBeUndefined();
+  }
+  expect(parseAssignment(JSON.stringify({ ...ONE, format: 2 }))).toBeUndefined();
+});
+
+test("whatever JSON is there, it is none or whole", () => {
+  fc.assert(
+    fc.property(fc.json(), (text) => {
+      expect(parseAssignment(text)).toBeUndefined();
+    }),
+  );
+});

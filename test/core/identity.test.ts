@@ -1,0 +1,226 @@
+// Identity, tested on a rig: when DPS is asked, what is signed with, and what follows a cut.
+// Neighbours: `src/core/identity.ts`; `enclave` is TPM and DPS.
+// Invariant: what goes to the hub is looked at on the wire.
+
+import { describe, expect, test } from "bun:test";
+import { AgentState } from "../../src/core/agent.ts";
+import { parseAssignment } from "../../src/core/assignment.ts";
+import { Cause } from "../../src/core/effects.ts";
+import { connack } from "../rig.ts";
+import {
+  answered,
+  assigned,
+  blobOf,
+  challenged,
+  DEVICE_KEY,
+  Enclave,
+  HUB,
+  hardware,
+  IDENTITY,
+  SPARE,
+  signatureOf,
+} from "./enclave.ts";
+
+const NEW_KEY = Buffer.alloc(32, 5);
+
+/** Registered and with CONNECT sent. */
+function registered(given = hardware()): Enclave {
+  const enclave = new Enclave(given).start();
+  enclave.answers = [challenged()];
+  enclave.settle();
+  return enclave;
+}
+
+/** Another start of the same gateway: the same TPM and disk. */
+function restarted(before: Enclave, kept = before.rig.kept): Enclave {
+  const enclave = new Enclave(before.rig.given, kept);
+  for (const [handle, thing] of before.tpm.persistent) enclave.tpm.persistent.set(handle, thing);
+  return enclave;
+}
+
+const state = ({ rig }: Enclave): string => AgentState[rig.turn.agent.state]!;
+
+/** The password of the CONNECT that is sent next. */
+function password({ rig }: Enclave): string {
+  rig.secure();
+  const connect = rig.sent().findLast((one) => one.type === 1);
+  return new TextDecoder().decode(connect!.body).split("SharedAccessSignature ")[1]!;
+}
+
+function tokenOf(key: Buffer, expiryS: number, deviceId = "gw7", hub = HUB): string {
+  const resource = encodeURIComponent(`${hub}/devices/${deviceId}`);
+  const signature = encodeURIComponent(signatureOf(key, `${resource}\n${expiryS}`));
+  return `sr=${resource}&sig=${signature}&se=${expiryS}`;
+}
+
+/** The hub refuses, and the next attempt has begun. */
+function refuse(enclave: Enclave): void {
+  const { rig } = enclave;
+  rig.secure();
+  rig.turn.onData(connack(5));
+  rig.ring();
+  enclave.settle();
+}
+
+describe("the first start", () => {
+  test("registers, then signs for the hub that DPS named, with the device's own key", () => {
+    const enclave = registered();
+    expect(state(enclave)).toBe("LINKING");
+    expect(enclave.rig.target).toEqual([{ host: HUB, port: 8883, roots: "" }]);
+    expect(password(enclave)).toBe(tokenOf(DEVICE_KEY, 1_700_003_600));
+  });
+
+  test("makes no telemetry before it knows whose it is", () => {
+    const enclave = new Enclave(hardware({ telemetry: { intervalS: 1 } })).start();
+    const { outbox } = enclave.rig.turn.agent.machines;
+    enclave.rig.pass(5000);
+    expect(outbox.accepted).toBe(0);
+    enclave.answers = [challenged()];
+    enclave.settle();
+    enclave.rig.pass(5000);
+    expect(outbox.accepted).toBe(5);
+    expect(outbox.oldestTopic()).toStartWith("devices/gw7/messages/events/");
+  });
+
+  test("a disconnect or a stop in the middle cancels it, and a late answer is nobody's", () => {
+    for (const act of ["disconnect", "stop"]) {
+      const enclave = new Enclave().start();
+      const { turn } = enclave.rig;
+      enclave.answers = [challenged()];
+      while (enclave.asked.length < 1) enclave.step();
+      if (act === "stop") turn.stop();
+      else turn.onCommand(1, ["disconnect"]);
+      enclave.settle();
+      expect(state(enclave)).toBe(act === "stop" ? "STOPPED" : "HELD");
+      expect(enclave.tpm.leftovers).toBe(0);
+      expect(enclave.asked).toHaveLength(1);
+    }
+  });
+});
+
+describe("the next start", () => {
+  test("asks the hub, not DPS", () => {
+    const enclave = restarted(registered()).start().settle();
+    expect([state(enclave), enclave.asked.length]).toEqual(["LINKING", 0]);
+    expect(password(enclave)).toBe(tokenOf(DEVICE_KEY, 1_700_003_600));
+  });
+
+  test("asks DPS when scope or name are others, or what was kept is damaged", () => {
+    const before = registered();
+    for (const kept of ["", "{", before.rig.kept.replace("0ne00000001", "0ne2")]) {
+      const enclave = restarted(before, kept).start();
+      expect(state(enclave)).toBe("PROVISIONING");
+    }
+    const given = hardware({ endpoint: { registrationId: "other" } });
+    expect(state(new Enclave(given, before.rig.kept).start())).toBe("PROVISIONING");
+  });
+
+  test("with a registration left open asks DPS, and without an answer tries the old key", () => {
+    const before = registered();
+    const pending = before.rig.kept.replace('"isPending":false', '"isPending":true');
+    const enclave = restarted(before, pending).start();
+    expect(state(enclave)).toBe("PROVISIONING");
+    enclave.answers = [answered(500, {})];
+    enclave.settle();
+    enclave.rig.ring();
+    enclave.settle();
+    expect(state(enclave)).toBe("LINKING");
+    refuse(enclave);
+    expect(enclave.asked.length).toBeGreaterThan(1);
+  });
+
+  test("without its key asks DPS again", () => {
+    const enclave = restarted(registered());
+    enclave.tpm.persistent.delete(IDENTITY);
+    enclave.start().settle();
+    expect(enclave.rig.turn.agent.machines.verdict.text).toContain("no device key in the TPM");
+    enclave.answers = [challenged(), assigned("gw7", blobOf(NEW_KEY))];
+    enclave.rig.ring();
+    enclave.settle();
+    expect(password(enclave)).toStartWith(tokenOf(NEW_KEY, 1_700_003_600).slice(0, 40));
+  });
+});
+
+test("cut after any answer of a new registration, the next start comes to a working key", () => {
+  const first = registered();
+  const keys: string[] = [];
+  for (let cut = 0; ; cut++) {
+    const pending = first.rig.kept.replace('"isPending":false', '"isPending":true');
+    const second = restarted(first, pending).start();
+    second.answers = [challenged(), assigned("gw7", blobOf(NEW_KEY))];
+    let isOver = false;
+    for (let step = 0; step < cut && !isOver; step++) isOver = !second.step();
+    if (isOver) break;
+    // DPS has given the new key from the moment that it said so, and would give another one.
+    const third = restarted(second).start();
+    third.answers = [challenged(), assigned("gw7", blobOf(NEW_KEY))];
+    third.settle();
+    expect(state(third)).toBe("LINKING");
+    const isNew = third.tpm.persistent.get(third.tpm.persistent.has(SPARE) ? SPARE : IDENTITY);
+    keys.push(Buffer.from(isNew!.key).toString("hex"));
+    expect(parseAssignment(third.rig.kept)?.isPending).toBe(false);
+  }
+  expect(keys.length).toBeGreaterThan(20);
+  expect(new Set(keys)).toEqual(new Set([NEW_KEY.toString("hex")]));
+});
+
+describe("a hub that refuses", () => {
+  test("ten times in a row sends us to DPS, which may name another hub and another device", () => {
+    const enclave = registered();
+    enclave.rig.pass(3 * 3_600_000);
+    enclave.rig.redial();
+    enclave.settle();
+    enclave.rig.accept("a", "b");
+    for (let times = 0; times < 9; times++) refuse(enclave);
+    expect(enclave.asked).toHaveLength(2);
+    enclave.answers = [challenged(), assigned("gw8", blobOf(NEW_KEY), "hub8.example")];
+    refuse(enclave);
+    expect(enclave.asked).toHaveLength(4);
+    expect(enclave.rig.target.at(-1)?.host).toBe("hub8.example");
+    expect(password(enclave)).toContain(encodeURIComponent("hub8.example/devices/gw8"));
+    const { outbox } = enclave.rig.turn.agent.machines;
+    expect([outbox.dropped, outbox.isEmpty]).toEqual([2, true]);
+    expect(enclave.rig.logs()).toContain(
+      "2 messages of device gw7 dropped: this is device gw8 now",
+    );
+  });
+
+  test("and knows no such device sends us there at once, but once in half an hour", () => {
+    const enclave = registered();
+    const { rig } = enclave;
+    rig.pass(3 * 3_600_000);
+    rig.redial();
+    enclave.settle();
+    rig.secure();
+    rig.turn.onData(connack(5));
+    rig.probed({ status: 404 });
+    expect(state(enclave)).toBe("PROVISIONING");
+    enclave.answers = [answered(500, {})];
+    enclave.settle();
+    rig.ring();
+    enclave.settle();
+    rig.secure();
+    rig.turn.onData(connack(5));
+    rig.probed({ status: 404 });
+    expect(state(enclave)).toBe("WAITING");
+  });
+});
+
+test("a signature that the TPM cannot make is told with its reason", () => {
+  const enclave = restarted(registered());
+  enclave.refuse = (operation) => (operation === 13 ? 0x921 : 0);
+  enclave.start().settle();
+  expect(enclave.rig.turn.agent.machines.verdict.text).toContain(
+    "the device key did not sign the token (the TPM could not sign: HMAC: 0x921: locked out",
+  );
+});
+
+test("a loss of the TPM while online costs nothing until it is needed", () => {
+  const enclave = registered();
+  const { rig } = enclave;
+  rig.reconnect();
+  rig.turn.onTpmClosed("gone");
+  rig.close(Cause.TCP_RESET);
+  rig.redial();
+  expect(state(enclave)).toBe("LINKING");
+});

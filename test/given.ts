@@ -1,0 +1,61 @@
+// Given: valid settings for tests, with the parts that one wants otherwise.
+// Neighbours: `rig` and the simulator run the production turn with them.
+// Invariant: nothing in here names a real host, and the key opens nothing.
+
+import type { LampSettings, Settings } from "../src/core/settings.ts";
+
+/** A key of the tests, base64 of 32 bytes counting from 0; it opens nothing. */
+export const KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+
+export function lamp(name: string, initial = false): LampSettings {
+  return { name, driver: "file", target: `/nowhere/${name}`, activeLow: false, initial };
+}
+
+/** Valid settings with the parts that a test wants otherwise. */
+export function settings(parts: {
+  endpoint?: Partial<Settings["endpoint"]>;
+  data?: Partial<Settings["data"]>;
+  telemetry?: Partial<Settings["telemetry"]>;
+  lamps?: readonly LampSettings[];
+  agent?: Partial<Settings["agent"]>;
+}): Settings {
+  return {
+    endpoint: {
+      type: "sas",
+      hubName: "hub.example",
+      host: "hub.example",
+      mqttPort: 8883,
+      httpsPort: 443,
+      deviceId: "dev1",
+      moduleId: "",
+      key: KEY,
+      caFile: "",
+      keepAliveS: 240,
+      modelId: "",
+      dpsHost: "dps.example",
+      dpsPort: 443,
+      idScope: "",
+      registrationId: "",
+      tpm: "",
+      isHidden: true,
+      ownerPassword: "",
+      endorsementPassword: "",
+      ...parts.endpoint,
+    },
+    data: {
+      autoOnStartup: true,
+      retryIntervalS: 60,
+      quiesceTimeoutS: 10,
+      inFlightMax: 8,
+      ...parts.data,
+    },
+    telemetry: { intervalS: 0, ...parts.telemetry },
+    lamps: parts.lamps ?? [lamp("LED1")],
+    agent: {
+      controlSocket: "/nowhere/control.sock",
+      logLevel: 7,
+      stateFolder: "/nowhere/state",
+      ...parts.agent,
+    },
+  };
+}
