@@ -23,7 +23,7 @@ DEBIAN_PACKAGES := ca-certificates openssl procps
 NATIVE_PACKAGES := gcc libc6-dev libtss2-dev
 TEST_PACKAGES := $(NATIVE_PACKAGES) swtpm
 BENCH_PACKAGES := $(TEST_PACKAGES) libssl-dev libmosquitto-dev tpm2-tools
-CONFORMANCE_PACKAGES := mosquitto-clients python3-paho-mqtt
+CONFORMANCE_PACKAGES := mosquitto-clients python3-paho-mqtt swtpm
 
 BUN_VERSION := $(shell sed -n 's/^ *"bun": "\([^"]*\)".*/\1/p' package.json | head -n 1)
 ARCH := $(patsubst x86_64,x64,$(shell uname -m))

@@ -3,7 +3,7 @@
 // Invariant: its log is complete from the start; after `stop` no socket or folder of it is left.
 
 import { readFileSync } from "node:fs";
-import type { HubEvent } from "../azure/model/events.ts";
+import type { DpsEvent, DpsStep, HubEvent } from "../azure/model/events.ts";
 import type { Hub } from "../azure/model/hub.ts";
 import type { JsonObject } from "../azure/model/merge.ts";
 import { makeSas } from "../azure/model/sas.ts";
@@ -95,6 +95,18 @@ export class Cloud {
     isMeant: (event: Of<T>) => boolean = () => true,
   ): Promise<Of<T>> {
     return until(`${type} of ${device.id}`, () => this.log(type, device).find(isMeant));
+  }
+
+  /** Waits for a step of the provisioning service about a registration id. */
+  step(id: string, step: DpsStep): Promise<DpsEvent> {
+    return until(`${step} of ${id}`, () => this.steps(id).find((event) => event.step === step));
+  }
+
+  /** All steps of the provisioning service about a registration id, or that of a group. */
+  steps(id: string): DpsEvent[] {
+    return this.events.filter((event): event is DpsEvent => {
+      return event.type === "dps" && event.registrationId === id;
+    });
   }
 
   /** Changes desired properties as a service does. */

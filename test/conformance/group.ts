@@ -2,19 +2,26 @@
 // Neighbours: `main` runs them; one file for each group has its cases.
 // Invariant: a stage is built only when a case of it runs, and is gone after its last case.
 
+import type { EmulatorOptions } from "../azure/server/emulator.ts";
 import { AGENT } from "./agent.ts";
+import { type Stage as DpsStage, enter as enterDps, SECOND_HUB } from "./applicant.ts";
 import { cast, RUNTIMES, type Runtime, runtimeName } from "./cast.ts";
+import { CERTIFICATE } from "./certificate.ts";
+import { CHIP } from "./chip.ts";
 import { CLIENT } from "./client.ts";
 import { Cloud } from "./cloud.ts";
 import { DEVICE } from "./device.ts";
+import { ENROLLMENT } from "./enrollment.ts";
 import { ENTRY } from "./entry.ts";
 import { FRAMING } from "./framing.ts";
 import { LOAD } from "./load.ts";
 import { MOSQUITTO } from "./mosquitto.ts";
 import { PAHO } from "./paho.ts";
 import type { Puppet } from "./puppet.ts";
+import { REGISTRATION } from "./registration.ts";
 import { RENEWAL } from "./renewal.ts";
 import type { Case, Report } from "./report.ts";
+import { REPROVISION } from "./reprovision.ts";
 import { enter, SERVICE } from "./service.ts";
 
 /** Runs cases that need a peer, once on each runtime. `build` makes their stage. */
@@ -22,13 +29,13 @@ async function onBoth<T>(
   report: Report,
   name: string,
   cases: readonly Case<T>[],
-  hubName: string | undefined,
+  options: EmulatorOptions,
   build: (cloud: Cloud, runtime: Runtime, puppets: Puppet[]) => Promise<T>,
 ): Promise<void> {
   for (const runtime of RUNTIMES) {
     const group = `${name} on ${runtimeName(runtime)}`;
     if (!report.wants(group, cases)) continue;
-    const cloud = new Cloud(hubName === undefined ? {} : { hubName });
+    const cloud = new Cloud(options);
     const puppets: Puppet[] = [];
     await report.run(group, await build(cloud, runtime, puppets), cases);
     for (const puppet of puppets) await puppet.stop();
@@ -54,6 +61,34 @@ async function withService(cloud: Cloud, runtime: Runtime, puppets: Puppet[]) {
   return stage;
 }
 
+async function withApplicants(
+  cloud: Cloud,
+  runtime: Runtime,
+  puppets: Puppet[],
+): Promise<DpsStage> {
+  const enroller = await cast("enroller", runtime);
+  const registrant = await cast("registrant", runtime);
+  puppets.push(enroller, registrant);
+  const stage = { cloud, enroller, registrant };
+  await enterDps(stage);
+  return stage;
+}
+
+/** Groups of the provisioning SDKs. */
+const PROVISIONING: readonly (readonly [string, readonly Case<DpsStage>[]])[] = [
+  ["provisioning service SDK", ENROLLMENT],
+  ["provisioning SDK", [...REGISTRATION, ...REPROVISION, ...CERTIFICATE]],
+  ["provisioning SDK with a TPM", CHIP],
+];
+
+async function runProvisioning(report: Report): Promise<void> {
+  // The service's own times would be most of what this takes.
+  const options = { moreHubs: [SECOND_HUB], dps: { retryAfterS: 0, assignMs: 0 } };
+  for (const [group, cases] of PROVISIONING) {
+    await onBoth(report, group, cases, options, withApplicants);
+  }
+}
+
 /** Groups whose cases need a cloud and nothing else. */
 const PLAIN: readonly (readonly [string, readonly Case<Cloud>[]])[] = [
   ["mosquitto", MOSQUITTO],
@@ -74,10 +109,11 @@ async function runPlain(report: Report): Promise<void> {
 
 /** Runs every case that the report wants. */
 export async function runGroups(report: Report): Promise<void> {
-  await onBoth(report, "device SDK", [...DEVICE, ...RENEWAL], undefined, alone("device"));
+  await onBoth(report, "device SDK", [...DEVICE, ...RENEWAL], {}, alone("device"));
   // The service SDK dials the name of the hub.
-  await onBoth(report, "service SDK", SERVICE, "localhost", withService);
-  await onBoth(report, "MQTT.js", CLIENT, undefined, alone("client"));
+  await onBoth(report, "service SDK", SERVICE, { hubName: "localhost" }, withService);
+  await runProvisioning(report);
+  await onBoth(report, "MQTT.js", CLIENT, {}, alone("client"));
   await runPlain(report);
   await report.run("agent", undefined, AGENT);
 }

@@ -9,6 +9,7 @@ import { join } from "node:path";
 const PROGRAMS: readonly (readonly [program: string, name: string])[] = [
   ["node", "nodejs"],
   ["openssl", "openssl"],
+  ["swtpm", "swtpm"],
   ["mosquitto_pub", "mosquitto-clients"],
   ["mosquitto_sub", "mosquitto-clients"],
 ];
@@ -23,7 +24,7 @@ export function installed(): string {
   const hasPaho = Bun.spawnSync([PYTHON, "-c", "import paho.mqtt.client"]).exitCode === 0;
   if (!existsSync(PYTHON) || !hasPaho) absent.add("python3-paho-mqtt");
   if (absent.size > 0) return `missing here; install: ${[...absent].join(" ")}`;
-  if (existsSync(join(import.meta.dir, "node_modules", "azure-iothub"))) return "";
+  if (existsSync(join(import.meta.dir, "node_modules", "tss.js"))) return "";
   console.log("installing npm packages from bun.lock");
   const command = [process.execPath, "install", "--frozen-lockfile", "--ignore-scripts"];
   const done = Bun.spawnSync([...command, "--no-progress"], { cwd: import.meta.dir });

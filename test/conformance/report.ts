@@ -3,7 +3,7 @@
 // Invariant: a case that throws, or is not over in its time, has failed; the others still run.
 
 const PATIENCE_MS = 90_000;
-const NAME_COLUMNS = 88;
+const NAME_COLUMNS = 108;
 
 /** One thing that is shown: what, and the work that throws when it is not so. */
 export type Case<T> = readonly [name: string, work: (stage: T) => Promise<void> | void];
