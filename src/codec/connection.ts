@@ -50,6 +50,8 @@ const MISTAKEN = new Map([
 /** Longest device or module id, in characters (IoT Hub, identity registry). */
 const ID_LENGTH_MAX = 128;
 const ID = /^[A-Za-z0-9\-:.+%_#*?!(),=@$']+$/;
+/** The hub takes such a name, but no client can publish to its topics (MQTT-3.3.2-2). */
+const WILDCARD = /[+#]/;
 const ID_ALLOWED = "allowed: ASCII letters, digits and - : . % _ * ? ! ( ) , = @ $ '";
 
 /** Longest host name and longest label in it (RFC 1123 section 2.1). */
@@ -57,6 +59,16 @@ const HOST_LENGTH_MAX = 253;
 const LABEL = /^[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?$/;
 const PORT = /^[1-9]\d{0,4}$/;
 const PORT_MAX = 65_535;
+
+/** Whether a text can be the id of a device that MQTT can address. */
+export function isDeviceId(text: string): boolean {
+  return text.length <= ID_LENGTH_MAX && ID.test(text) && !WILDCARD.test(text);
+}
+
+/** Whether a text can be a host name without port. */
+export function isHostName(text: string): boolean {
+  return text.length <= HOST_LENGTH_MAX && text.split(".").every((label) => LABEL.test(label));
+}
 
 /** Reads a device connection string; names in any order and any case, each at most once. */
 export function parseConnection(text: string): Connection | ConnectionProblem {
@@ -122,8 +134,7 @@ function faulty(fields: Map<string, string>): string | undefined {
       return `${name} has ${id.length} characters; allowed: 1 to ${ID_LENGTH_MAX}`;
     }
     if (!ID.test(id)) return `${name} has a character that no id may have; ${ID_ALLOWED}`;
-    // The hub takes such a name, but no client can publish to its topics (MQTT-3.3.2-2).
-    if (/[+#]/.test(id)) return `${name} has + or #, which MQTT cannot address; ${ID_ALLOWED}`;
+    if (WILDCARD.test(id)) return `${name} has + or #, which MQTT cannot address; ${ID_ALLOWED}`;
   }
   const key = fields.get("SharedAccessKey");
   if (key !== undefined && decodeBase64(key) === undefined) {
@@ -145,7 +156,7 @@ function address(name: string, text = "", absent: Address | string = ""): Addres
   if (text === "") return absent;
   const colon = text.indexOf(":");
   const host = colon < 0 ? text : text.slice(0, colon);
-  if (host.length > HOST_LENGTH_MAX || !host.split(".").every((label) => LABEL.test(label))) {
+  if (!isHostName(host)) {
     return `${name} is no host name; allowed: labels of letters, digits and inner hyphens`;
   }
   if (colon < 0) return { host, port: 0 };

@@ -1,6 +1,9 @@
 // Assignment: what DPS decided about this device, as it is kept over restarts.
 // Neighbours: `provision` makes it, the store port keeps its text, `main` reads it at start.
-// Invariant: a text that is not one of ours is no assignment, never half of one; no secret in it.
+// Invariant: a text that is not one of ours is no assignment, never half of one; its hub and device
+// have names that hubs and devices can have; no secret in it.
+
+import { isDeviceId, isHostName } from "../codec/connection.ts";
 
 /** Where this device belongs. */
 export interface Assignment {
@@ -18,6 +21,8 @@ export interface Assignment {
 }
 
 const FORMAT = 1;
+/** What scope, registration id and its like are made of. */
+const NAME = /^[!-~]{0,128}$/;
 
 /** The text to keep. */
 export function assignmentText(assignment: Assignment): string {
@@ -34,17 +39,21 @@ export function parseAssignment(text: string): Assignment | undefined {
   }
   if (typeof value !== "object" || value === null || value.format !== FORMAT) return undefined;
   const { idScope, hubName, deviceId, registrationId, endorsement, atS, isPending } = value;
-  const areTexts = [idScope, hubName, deviceId, registrationId, endorsement].every(
-    (one) => typeof one === "string",
+  const areNames = [idScope, registrationId, endorsement].every(
+    (one) => typeof one === "string" && NAME.test(one),
   );
-  if (!areTexts || typeof atS !== "number" || typeof isPending !== "boolean") return undefined;
+  if (!areNames || typeof hubName !== "string" || typeof deviceId !== "string") return undefined;
+  if (!Number.isSafeInteger(atS) || typeof isPending !== "boolean") return undefined;
+  // A first registration that has not ended has led nowhere yet.
+  const isNowhere = isPending && hubName === "" && deviceId === "";
+  if (!isNowhere && !(isHostName(hubName) && isDeviceId(deviceId))) return undefined;
   return {
     idScope: idScope as string,
-    hubName: hubName as string,
-    deviceId: deviceId as string,
+    hubName,
+    deviceId,
     registrationId: registrationId as string,
     endorsement: endorsement as string,
-    atS,
+    atS: atS as number,
     isPending,
   };
 }

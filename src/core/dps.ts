@@ -1,7 +1,9 @@
 // DPS: reads what the Device Provisioning Service answers, and says what its refusals mean.
 // Neighbours: `provision` asks; the HTTPS port carried it.
-// Invariant: any body gives an answer, if an empty one; nothing in it is trusted beyond its type.
+// Invariant: any body gives an answer, if an empty one; what cannot be the name of a hub or of a
+// device is as good as absent, and no text of the service steers the terminal that shows it.
 
+import { isDeviceId, isHostName } from "../codec/connection.ts";
 import type { WebAnswer } from "./effects.ts";
 import type { EndpointSettings } from "./settings.ts";
 
@@ -58,14 +60,17 @@ export function readDpsAnswer(answer: WebAnswer): DpsAnswer {
   }
   const registration = objectIn(body, "registrationState");
   const status = textIn(body, "status") || textIn(registration, "status");
+  const operation = textIn(body, "operationId");
+  const hubName = textIn(registration, "assignedHub");
+  const deviceId = textIn(registration, "deviceId");
   return {
     status,
-    operation: encodeURIComponent(textIn(body, "operationId")),
+    operation: operation.isWellFormed() ? encodeURIComponent(operation) : "",
     key:
       textIn(body, "authenticationKey") ||
       textIn(objectIn(registration, "tpm"), "authenticationKey"),
-    hubName: textIn(registration, "assignedHub"),
-    deviceId: textIn(registration, "deviceId"),
+    hubName: isHostName(hubName) ? hubName : "",
+    deviceId: isDeviceId(deviceId) ? deviceId : "",
     errorCode: numberIn(registration, "errorCode") || numberIn(body, "errorCode"),
     message: textIn(registration, "errorMessage") || textIn(body, "message"),
   };
@@ -84,7 +89,10 @@ export function dpsProblem(
 ): string {
   const { dpsHost, dpsPort, idScope } = endpoint;
   if (answer.status === 0) return `DPS: no answer from ${dpsHost}:${dpsPort}: ${answer.problem}`;
-  const said = read.message.replace(/\s+/g, " ").slice(0, TEXT_MAX);
+  const said = read.message
+    .replace(/[\s\p{C}]+/gu, " ")
+    .slice(0, TEXT_MAX)
+    .toWellFormed();
   const code = read.errorCode === 0 ? `HTTP ${answer.status}` : `error ${read.errorCode}`;
   const tail = said === "" ? `(${code})` : `(${code}: ${said})`;
   if (read.status === "disabled") {
@@ -92,6 +100,9 @@ export function dpsProblem(
   }
   if (read.status === "assigning") {
     return `DPS did not finish the registration of ${registrationId} in time ${tail}`;
+  }
+  if (read.status === "assigned") {
+    return `DPS assigned ${registrationId} to a hub or a device with no possible name ${tail}`;
   }
   if (read.errorCode === HUB_NOT_FOUND) {
     return `DPS found no hub for ${registrationId}; link one to the service ${tail}`;

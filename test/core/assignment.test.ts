@@ -43,6 +43,35 @@ test("a missing or wrong part is none", () => {
   expect(parseAssignment(JSON.stringify({ ...ONE, format: 2 }))).toBeUndefined();
 });
 
+test("a place that no hub and no device can have is none", () => {
+  const parts: readonly Partial<Assignment>[] = [
+    { hubName: "hub example" },
+    { hubName: "hub.example:8883" },
+    { hubName: "x".repeat(64) },
+    { hubName: "" },
+    { deviceId: "gw 1" },
+    { deviceId: "gw+1" },
+    { deviceId: "\ud800" },
+    { deviceId: "" },
+    { registrationId: "\ud800" },
+    { endorsement: "a\u001b[2J" },
+    { idScope: "x".repeat(129) },
+    { atS: 0.5 },
+  ];
+  for (const part of parts) {
+    const text = assignmentText({ ...ONE, ...part });
+    expect(parseAssignment(text)).toBeUndefined();
+  }
+  expect(parseAssignment(assignmentText(ONE).replace("1700000000", "1e999"))).toBeUndefined();
+});
+
+test("before the first registration has ended there is no place yet", () => {
+  const nowhere = { ...ONE, hubName: "", deviceId: "", isPending: true };
+  expect(parseAssignment(assignmentText(nowhere))).toEqual(nowhere);
+  const half = { ...nowhere, hubName: "hub.example" };
+  expect(parseAssignment(assignmentText(half))).toBeUndefined();
+});
+
 test("whatever JSON is there, it is none or whole", () => {
   fc.assert(
     fc.property(fc.json(), (text) => {

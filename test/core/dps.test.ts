@@ -6,7 +6,7 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { dpsPath, dpsProblem, readDpsAnswer } from "../../src/core/dps.ts";
 import type { WebAnswer } from "../../src/core/effects.ts";
-import { answered, assigned, assigning, challenged, hardware, SCOPE } from "./enclave.ts";
+import { answered, assigned, assigning, challenged, HUB, hardware, SCOPE } from "./enclave.ts";
 
 const { endpoint } = hardware();
 
@@ -61,6 +61,39 @@ describe("an answer", () => {
         expect(problem(answer)).not.toContain("\n");
       }),
     );
+  });
+
+  test("a place that no hub and no device can have is none, and said to be none", () => {
+    const cases = [
+      ["gw 7", HUB],
+      ["gw/7", HUB],
+      ["gw#", HUB],
+      ["\ud800", HUB],
+      ["x".repeat(129), HUB],
+      ["gw7", "hub example"],
+      ["gw7", "hub.example:8883"],
+      ["gw7", "-hub.example"],
+      ["gw7", "hub.example\r\nX: y"],
+    ] as const;
+    for (const [deviceId, hub] of cases) {
+      const answer = assigned(deviceId, "a2V5", hub);
+      const { hubName, deviceId: device } = readDpsAnswer(answer);
+      expect(hubName === "" || device === "").toBe(true);
+      expect(problem(answer, true)).toBe(
+        "DPS assigned gw to a hub or a device with no possible name (HTTP 200)",
+      );
+    }
+  });
+
+  test("an operation that no path can carry is none", () => {
+    expect(readDpsAnswer(answered(202, { operationId: "\ud800" })).operation).toBe("");
+  });
+
+  test("nothing in a message steers a terminal", () => {
+    const said = "a\u001b[2J\u202eb\u0000\u0085\u2028c";
+    expect(problem(refusal(500, 500001, said))).toEndWith("(error 500001: a [2J b c)");
+    const cut = `x${"\u{1f600}".repeat(150)}`;
+    expect(problem(refusal(500, 500001, cut)).isWellFormed()).toBe(true);
   });
 
   test("an operation cannot lead to another path", () => {
