@@ -100,9 +100,12 @@ sim: bootstrap ## the simulator alone; SEED= replays a run, HOURS= device-hours,
 	  $(if $(DEVICES),--devices $(DEVICES))
 
 .PHONY: fuzz
-fuzz: bootstrap ## mutated input to the readers of packets and of the TPM; COUNT=, SEED= replays
+fuzz: bootstrap ## mutated input to what reads packets, the TPM and DPS; COUNT=, SEED= replays
 	@$(BUN) test/fuzz/reader.ts $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED))
 	@$(BUN) test/fuzz/tpm.ts $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED))
+	@$(BUN) test/fuzz/dps.ts $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED))
+	@$(call packages,$(TEST_PACKAGES))
+	@$(BUN) test/fuzz/forgery.ts $(if $(SEED),--seed $(SEED))
 
 .PHONY: native-check
 native-check: bootstrap ## the C library under the address and undefined-behaviour sanitizers
