@@ -107,6 +107,40 @@ export const TELEMETRY_S_MAX = 86_400;
 /** A close this soon after a publish is blamed on that publish. */
 export const BLAME_MS = 5_000;
 
+// Connection schedule
+/** Between two looks at the calendar; longer, a clock that was set would go unseen. */
+export const CLOCK_LOOK_MS = 60_000;
+/** A clock that gains or loses more than this between two looks was set: plan again. */
+export const CLOCK_JUMP_S = 60;
+/** A moment that was jumped over is made up for, unless the clock had lost all sense. */
+export const CLOCK_MISSED_S_MAX = 86_400;
+
+// Recovery ladder
+/** Between two rungs, however fast attempts fail. */
+export const RUNG_MS_MIN = 300_000;
+/** The cause of a rung must be durable within this, or the rung is left out. */
+export const REMEMBER_MS = 30_000;
+/** What a rung does must have ended, or the process with it. */
+export const CLIMB_MS = 180_000;
+/** A day of the ladder, in running time: the calendar of a gateway without a clock may jump. */
+export const LADDER_DAY_MS = 86_400_000;
+/** Running time is noted so often; what a power cut takes of it makes the ladder slower only. */
+export const LADDER_NOTE_MS = 3_600_000;
+/** Rungs climbed that are remembered with their causes. */
+export const LADDER_HISTORY = 16;
+/** Longest detail that is kept with a cause. */
+export const LADDER_TEXT_MAX = 200;
+/** Rungs that a day may see, of each kind, whatever the settings say. */
+export const RUNGS_A_DAY_MAX = 48;
+
+// Watchdogs
+/** Signs of life within the time that a watchdog gives. */
+export const PULSES = 4;
+/** Signs of life come no faster than this: an idle gateway wakes less than 5 times a second. */
+export const PULSE_MS_MIN = 250;
+/** After a reboot was asked for, signs of life go on for this long; then the hardware does it. */
+export const PULSE_LAST_MS = 300_000;
+
 /** Checks the relations between the figures above; called once at start. */
 export function assertLimits(): void {
   assert(SILENCE_MS + PINGRESP_MS < HALF_OPEN_MS, "a half-open link is noticed in time");
@@ -122,5 +156,8 @@ export function assertLimits(): void {
   const lampSlots = 3 * LAMPS_MAX;
   const clientSlots = 2 * CONTROL_CLIENTS_MAX;
   assert(lampSlots + clientSlots + 16 <= EFFECT_SLOTS, "the effects of the largest step fit");
+  assert(CLOCK_LOOK_MS < CLOCK_MISSED_S_MAX * 1000, "a moment slept over is made up for");
+  assert(REMEMBER_MS + CLIMB_MS <= RUNG_MS_MIN, "a rung has ended before the next is due");
+  assert(CLIMB_MS < PULSE_LAST_MS, "a reboot has its time before the watchdog takes over");
   assert(BACKOFF_MS_MIN <= REFUSED_MS_MIN && REFUSED_MS_MIN <= BACKOFF_MS_MAX, "floors are floors");
 }

@@ -21,6 +21,7 @@ const WITHOUT_BEHAVIOUR: readonly string[] = [
   "src/codec/packet.ts",
   "src/core/cause.ts",
   "src/core/state.ts",
+  "src/core/upkeep.ts",
   "src/kit/version.ts",
 ];
 

@@ -35,6 +35,10 @@ export enum Verb {
   SWEEP,
   FETCH,
   SAVE,
+  PLAN,
+  FEED,
+  REMEMBER,
+  CLIMB,
 }
 
 /** A fixed list of effects: filled by one step, drained after it, then empty again. */
@@ -119,6 +123,26 @@ export class Effects {
     const thing = this.things[slot];
     this.things[slot] = undefined;
     return thing;
+  }
+
+  /** Ask the calendar for the next occurrence after now; answered by `onPlanned`. */
+  plan(): void {
+    this.push(Verb.PLAN, 0, 0, "");
+  }
+
+  /** Give the watchdogs a sign of life. */
+  feed(): void {
+    this.push(Verb.FEED, 0, 0, "");
+  }
+
+  /** Keep `text` durably in place of the last; answered by `onRemembered` with this ticket. */
+  remember(ticket: number, text: string): void {
+    this.push(Verb.REMEMBER, ticket, 0, text);
+  }
+
+  /** Do what rung `rung` of the recovery ladder says; answered by `onClimbed`. */
+  climb(rung: number): void {
+    this.push(Verb.CLIMB, rung, 0, "");
   }
 
   private push(verb: Verb, number: number, flag: number, text: string): void {
@@ -369,3 +393,5 @@ export interface ChipEvents {
   onChipAnswer(response: Uint8Array): void;
   onChipClosed(detail: string): void;
 }
+
+export type { Calendar, Exposure, Manager, Watchdog } from "./upkeep.ts";

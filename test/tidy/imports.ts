@@ -29,6 +29,7 @@ const SHAPE = "src/core/effects.ts";
 
 /** Who may load what stands outside the tree; every package and `bun:` module has a row. */
 const OUTSIDE: Readonly<Record<string, RegExp>> = {
+  croner: /^src\/port\/calendar\.ts$/,
   ini: /^src\/port\/settings\.ts$/,
   qr: /^src\/port\/barcode\.ts$/,
   "bun:ffi": /^src\/port\/(tpm|gpio|console|watchdog)\.ts$/,
