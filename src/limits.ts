@@ -125,12 +125,14 @@ export const CLIMB_MS = 180_000;
 /** A day of the ladder, in running time: the calendar of a gateway without a clock may jump. */
 export const LADDER_DAY_MS = 86_400_000;
 /** Running time is noted so often; what a power cut takes of it makes the ladder slower only. */
-export const LADDER_NOTE_MS = 3_600_000;
+export const LADDER_NOTE_MS = 900_000;
 /** Rungs climbed that are remembered with their causes. */
 export const LADDER_HISTORY = 16;
 /** Longest detail that is kept with a cause. */
 export const LADDER_TEXT_MAX = 200;
-/** Rungs that a day may see, of each kind, whatever the settings say. */
+/** Rungs that a day may see: refresh, provision, restart, hook, reboot. */
+export const RUNGS_A_DAY_DEFAULT: readonly number[] = [24, 12, 4, 4, 2];
+/** Of each kind, whatever the settings say. */
 export const RUNGS_A_DAY_MAX = 48;
 
 // Watchdogs
