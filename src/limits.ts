@@ -135,6 +135,28 @@ export const RUNGS_A_DAY_DEFAULT: readonly number[] = [24, 12, 4, 4, 2];
 /** Of each kind, whatever the settings say. */
 export const RUNGS_A_DAY_MAX = 48;
 
+// Draining the backlog
+/** Message priorities: 0 is the most urgent, 9 the least (Kura). */
+export const PRIORITIES = 10;
+/** Of the sends, in percent, at least so many go to less urgent messages that wait. */
+export const BACKLOG_SHARE_DEFAULT = 20;
+export const BACKLOG_SHARE_MAX = 50;
+/** Kura's rate limit spares priorities below this. */
+export const LIMITED_PRIORITY_MIN = 5;
+/** Slowed down no further than this, in messages a second. */
+export const RATE_MIN = 0.1;
+/** Faster than this the hub has not been too slow for long: no limit any more. */
+export const RATE_MAX = 1_000;
+/** After a cut, the rate is back where it was after this, and grows twice as fast from then on. */
+export const RATE_RECOVER_MS = 120_000;
+/** Messages may come so much earlier than evenly spaced, so that one wake sends several. */
+export const RATE_BURST_MS = 100;
+/** Throttled twice within this is throttled once. */
+export const RATE_CUT_MS_MIN = 5_000;
+/** A close at this rate, or two within this time, may be the hub's way to say 429002. */
+export const RATE_SUSPECT = 10;
+export const RATE_SUSPECT_MS = 600_000;
+
 // Watchdogs
 /** Signs of life within the time that a watchdog gives. */
 export const PULSES = 4;
@@ -159,6 +181,7 @@ export function assertLimits(): void {
   const clientSlots = 2 * CONTROL_CLIENTS_MAX;
   assert(lampSlots + clientSlots + 16 <= EFFECT_SLOTS, "the effects of the largest step fit");
   assert(CLOCK_LOOK_MS < CLOCK_MISSED_S_MAX * 1000, "a moment slept over is made up for");
+  assert(RATE_MIN < RATE_SUSPECT && RATE_SUSPECT < RATE_MAX, "a suspect rate can be cut");
   assert(REMEMBER_MS + CLIMB_MS <= RUNG_MS_MIN, "a rung has ended before the next is due");
   assert(CLIMB_MS < PULSE_LAST_MS, "a reboot has its time before the watchdog takes over");
   assert(BACKOFF_MS_MIN <= REFUSED_MS_MIN && REFUSED_MS_MIN <= BACKOFF_MS_MAX, "floors are floors");
