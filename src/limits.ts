@@ -157,6 +157,12 @@ export const RATE_CUT_MS_MIN = 5_000;
 export const RATE_SUSPECT = 10;
 export const RATE_SUSPECT_MS = 600_000;
 
+// Metrics
+/** Largest text of all metrics; what does not fit is left out. */
+export const METRICS_BYTES_MAX = 64 * 1024;
+export const METRICS_S_DEFAULT = 15;
+export const METRICS_S_MAX = 3_600;
+
 // Watchdogs
 /** Signs of life within the time that a watchdog gives. */
 export const PULSES = 4;

@@ -39,6 +39,7 @@ export enum Verb {
   FEED,
   REMEMBER,
   CLIMB,
+  EXPOSE,
 }
 
 /** A fixed list of effects: filled by one step, drained after it, then empty again. */
@@ -143,6 +144,11 @@ export class Effects {
   /** Do what rung `rung` of the recovery ladder says; answered by `onClimbed`. */
   climb(rung: number): void {
     this.push(Verb.CLIMB, rung, 0, "");
+  }
+
+  /** Hand these metrics to whoever collects them. */
+  expose(text: string): void {
+    this.push(Verb.EXPOSE, 0, 0, text);
   }
 
   private push(verb: Verb, number: number, flag: number, text: string): void {
