@@ -131,9 +131,9 @@ export class Effects {
     this.push(Verb.PLAN, 0, 0, "");
   }
 
-  /** Give the watchdogs a sign of life. */
-  feed(): void {
-    this.push(Verb.FEED, 0, 0, "");
+  /** Give the service manager a sign of life, and with `isAlive` the hardware watchdog too. */
+  feed(isAlive: boolean): void {
+    this.push(Verb.FEED, 0, isAlive ? 1 : 0, "");
   }
 
   /** Keep `text` durably in place of the last; answered by `onRemembered` with this ticket. */

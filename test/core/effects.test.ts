@@ -33,6 +33,11 @@ test("each verb carries its number, flag and text, in the order asked for", () =
   effects.sweep(3);
   effects.ask(4, REQUEST);
   effects.save("kept");
+  effects.plan();
+  effects.feed(true);
+  effects.remember(7, "text");
+  effects.climb(4);
+  effects.expose("metrics");
   const slots = Array.from({ length: effects.count }, (_, slot) => [
     Verb[effects.verbs[slot]!],
     effects.numbers[slot],
@@ -54,6 +59,11 @@ test("each verb carries its number, flag and text, in the order asked for", () =
     ["SWEEP", 3, 0, ""],
     ["FETCH", 4, 0, ""],
     ["SAVE", 0, 0, "kept"],
+    ["PLAN", 0, 0, ""],
+    ["FEED", 0, 1, ""],
+    ["REMEMBER", 7, 0, "text"],
+    ["CLIMB", 4, 0, ""],
+    ["EXPOSE", 0, 0, "metrics"],
   ]);
   const named = new Set(slots.map(([verb]) => verb));
   expect(named.size).toBe(Object.keys(Verb).length / 2);
