@@ -85,6 +85,15 @@ describe("shares", () => {
   });
 });
 
+test("turns that the most urgent had in its own right are not owed to the others for ever", () => {
+  const one = drain(20);
+  for (let round = 0; round < 200; round++) {
+    one.onSent(one.next(only(9), round), round);
+    one.onSent(one.next(only(0, 9), round), round);
+  }
+  expect(times(sends(one, only(0, 9), 100), 0)).toBeGreaterThanOrEqual(78);
+});
+
 test("who is the most urgent now and then gets no less for it", () => {
   const one = drain(20);
   let longest = 0;

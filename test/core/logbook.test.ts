@@ -64,6 +64,15 @@ describe("what a day allows", () => {
   });
 });
 
+test("what the day has given back is not written any more", () => {
+  const book = read("");
+  const empty = book.write(0).length;
+  for (let step = 0; step < 40; step++) book.add({ ...CLIMB, rung: Rung.HOOK }, step);
+  book.climbs.length = 0;
+  expect(book.write(DAY_MS - 1).length).toBeGreaterThan(empty + 80);
+  expect(book.write(DAY_MS + 40).length).toBeLessThan(empty + 20);
+});
+
 test("something is owed from the first step until a day of running after the last", () => {
   const book = read("");
   expect(book.isOwing(0)).toBe(false);

@@ -4,8 +4,16 @@
 
 import { dlopen, ptr } from "bun:ffi";
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import {
+  closeSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { constants, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { DeviceWatchdog, Libc, NotifySocket } from "../../src/port/watchdog.ts";
 
@@ -143,6 +151,19 @@ describe("the device", () => {
     expect(full.feed()).toBe("/dev/full: not fed: ENOSPC");
     expect(full.close()).toBe("/dev/full: not fed: ENOSPC");
   });
+});
+
+test("the real libc carries a request to the kernel, its answer back, and its errors", () => {
+  const real = new Libc();
+  const FIONREAD = 0x541b;
+  const text = join(folder, "text");
+  writeFileSync(text, "12345");
+  const descriptor = openSync(text, "r");
+  const value = new Int32Array(1);
+  expect(real.ioctl(descriptor, FIONREAD, new Uint8Array(value.buffer))).toBe(0);
+  expect(value[0]).toBe(5);
+  closeSync(descriptor);
+  expect(real.ioctl(-1, FIONREAD, new Uint8Array(4))).toBe(-constants.errno.EBADF);
 });
 
 test("a libc that is not there is one line", () => {
