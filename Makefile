@@ -131,8 +131,12 @@ soak: bootstrap ## the real agent for hours with faults; SEED=, HOURS= (1)
 
 # --- Run ------------------------------------------------------------------------
 
+# The story of the TPM wants a TPM and the library that speaks to it.
+DEMO = $(if $(filter-out tpm,$(ENDPOINT)),,build/libazimuth.so)
+
 .PHONY: demo
-demo: bootstrap ## the main job on local Azure: desired LED1 = true lights a lamp
+demo: bootstrap $(DEMO) ## the main job on local Azure, by a TPM that is blank; or ENDPOINT=sas
+	@$(if $(DEMO),$(call packages,$(TEST_PACKAGES)))
 	@$(BUN) test/demo/main.ts $(ARGS)
 
 .PHONY: emulator

@@ -93,32 +93,54 @@ describe("azimuth.ini", () => {
   });
 });
 
-describe("demo.ini", () => {
-  const values = { FOLDER: "/tmp/demo", MQTT_PORT: "18883", HTTPS_PORT: "18443" };
-  const filled = Object.entries(values).reduce(
-    (text, [name, value]) => text.replaceAll(`@${name}@`, value),
-    read("conf/demo.ini"),
-  );
+describe("settings of the demonstration", () => {
+  const values = {
+    FOLDER: "/tmp/demo",
+    MQTT_PORT: "18883",
+    HTTPS_PORT: "18443",
+    ID_SCOPE: "0ne00000000",
+  };
+  const filled = (name: string) =>
+    Object.entries(values).reduce(
+      (text, [blank, value]) => text.replaceAll(`@${blank}@`, value),
+      read(`conf/${name}`),
+    );
+  const endpoint = { mqttPort: 18_883, httpsPort: 18_443, caFile: "/tmp/demo/ca.pem" };
+  const tpm = { type: "tpm", dpsHost: "localhost", dpsPort: 18_443, idScope: "0ne00000000" };
 
-  test("filled in, it is valid and lights LED1", () => {
-    const { entries, problems } = parse(filled);
-    expect(filesWanted(entries)).toEqual(["/tmp/demo/connection-string"]);
+  test.each([
+    ["demo.ini", [], { ...endpoint, ...tpm, tpm: "swtpm:/tmp/demo/tpm" }],
+    ["demo-sas.ini", ["/tmp/demo/connection-string"], { ...endpoint, type: "sas" }],
+  ])("%s filled in is valid and lights LED1", (name, files, wanted) => {
+    const { entries, problems } = parse(filled(name));
+    expect(filesWanted(entries)).toEqual(files);
     const text = "HostName=localhost;DeviceId=demo;SharedAccessKey=AAAA";
     const validated = validate(entries, problems, () => ({ text }));
     const said = "problems" in validated ? validated.problems : [];
-    expect(said.map((problem) => formatProblem("demo.ini", problem))).toEqual([]);
+    expect(said.map((problem) => formatProblem(name, problem))).toEqual([]);
     expect(validated).toMatchObject({
       settings: {
-        endpoint: { mqttPort: 18_883, httpsPort: 18_443, caFile: "/tmp/demo/ca.pem" },
+        endpoint: wanted,
         data: { autoOnStartup: true },
         lamps: [{ name: "LED1", driver: "file", target: "/tmp/demo/LED1" }],
-        agent: { controlSocket: "/tmp/demo/control.sock" },
+        agent: { controlSocket: "/tmp/demo/control.sock", stateFolder: "/tmp/demo/state" },
       },
     });
   });
 
-  test("has no other blanks than these", () => {
-    expect(filled).not.toMatch(/@[A-Z_]+@/);
+  test("have no other blanks than these", () => {
+    for (const name of ["demo.ini", "demo-sas.ini"]) {
+      expect(filled(name)).not.toMatch(/@[A-Z_]+@/);
+    }
+  });
+
+  test("differ in their endpoint alone", () => {
+    const pairs = (name: string) =>
+      parse(read(`conf/${name}`)).entries.flatMap(({ section, key, value }) =>
+        section === "endpoint" ? [] : [`${section} ${key} = ${value}`],
+      );
+    expect(pairs("demo-sas.ini")).toEqual(pairs("demo.ini"));
+    expect(pairs("demo.ini").length).toBeGreaterThan(5);
   });
 });
 
@@ -185,7 +207,7 @@ describe("the other files", () => {
 
   test("make install and the recipe take every file that is installed", () => {
     const installed = readdirSync(resolve(root, "conf")).filter(
-      (name) => name !== "demo.ini" && name !== "azimuth.bb",
+      (name) => !/^demo.*\.ini$/.test(name) && name !== "azimuth.bb",
     );
     for (const name of installed) {
       expect(read("Makefile")).toContain(`conf/${name}`);

@@ -5,7 +5,8 @@
 
 import { WORDS, wordOf } from "./keys.ts";
 import type { Note } from "./screen.ts";
-import { type Look, STEPS, type Step, type View } from "./story.ts";
+import type { Look, Step, View } from "./step.ts";
+import { STEPS } from "./story.ts";
 import { outcomeNotes, play } from "./teller.ts";
 import type { World } from "./world.ts";
 
@@ -17,6 +18,7 @@ const HELP = [
   "on, off         set desired LED1 at the hub and look at the lamp (also 1 and 0)",
   'wrong           set desired LED1 to "yes", which the agent refuses',
   "pull, plug      pull the cable between agent and hub, plug it again",
+  "restart         stop the agent and start it again",
   "status, log     what the agent says of itself, its last log lines",
   "connect, disconnect   as azimuth connect and azimuth disconnect do",
   "help, quit      this, and the end (also ? and q, Ctrl-C, Ctrl-D)",
@@ -73,6 +75,8 @@ export class Commands {
         return this.play(PULL);
       case "plug":
         return this.plug();
+      case "restart":
+        return this.restart();
       case "status":
       case "connect":
       case "disconnect": {
@@ -104,6 +108,13 @@ export class Commands {
     if (state !== "held" && state !== "idle") return this.play(STEPS.plug);
     await world.plug();
     this.answer(`cable plugged; the agent is ${state} and waits for connect`);
+  }
+
+  private async restart(): Promise<void> {
+    const { world } = this;
+    if (world.facts.isPlugged) return this.play(STEPS.restart);
+    await world.restartAgent();
+    this.answer("agent started again; the cable is pulled, it connects when that is plugged");
   }
 
   private async play(step: Step): Promise<void> {

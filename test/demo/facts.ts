@@ -21,11 +21,39 @@ export interface Reported {
   readonly ad?: string;
 }
 
+/** How the device of a story proves who it is. */
+export type Endpoint = "tpm" | "sas";
+
+/** A TPM as `azimuth tpm` shows it before the agent's first start. */
+export interface Chip {
+  /** Manufacturer and model. */
+  readonly maker: string;
+  /** Family and revision, as `2.0 revision 1.59`. */
+  readonly specification: string;
+  /** Persistent keys and other objects in it. */
+  readonly keyCount: number;
+  /** Base64. */
+  readonly endorsementKey: string;
+}
+
+/** An enrollment as DPS's service side shows it. */
+export interface Enrollment {
+  readonly registrationId: string;
+  readonly deviceId: string;
+  readonly endorsementKey: string;
+}
+
 /** Everything there is to see. */
 export interface Facts {
+  readonly endpoint: Endpoint;
   readonly deviceId: string;
   /** Port of local Azure's MQTT side, 0 before it is ready. */
   readonly hubPort: number;
+  /** ID scope of local Azure's DPS, "" before it is ready. */
+  readonly idScope: string;
+  /** Undefined before there is one; so is the enrollment. */
+  readonly chip: Chip | undefined;
+  readonly enrollment: Enrollment | undefined;
   /** The device's own entry at the hub says that it may connect. */
   readonly isEnabled: boolean;
   readonly ledger: Ledger;

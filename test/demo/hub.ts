@@ -1,11 +1,12 @@
-// Hub: local Azure as its service side shows it: the device, its twin, and the stream of events.
+// Hub: local Azure as its service side shows it: the device, its twin, its enrollment at DPS, and
+// the stream of events.
 // Neighbours: `world` starts the process and reads these; `ledger` keeps what the events tell.
 // Invariant: only what any client of the service could ask for; the device's key goes to the
 // caller's file and nowhere else.
 
 import type { HubEvent } from "../azure/model/events.ts";
 import type { Remote } from "../azure/remote.ts";
-import type { Twin } from "./facts.ts";
+import type { Enrollment, Twin } from "./facts.ts";
 import { Ledger } from "./ledger.ts";
 
 /** One device of one hub, from outside. */
@@ -14,6 +15,7 @@ export class Hub {
   twin: Twin | undefined;
   /** The registry says that the device may connect. */
   isEnabled = false;
+  enrollment: Enrollment | undefined;
   private isReading = false;
   private isStale = false;
 
@@ -29,16 +31,10 @@ export class Hub {
 
   /** Makes the device; its connection string, which is a secret. */
   async createDevice(): Promise<string> {
-    const path = `/devices/${this.deviceId}`;
     const symmetricKey = { primaryKey: "", secondaryKey: "" };
     const body = { deviceId: this.deviceId, authentication: { type: "sas", symmetricKey } };
-    await this.remote.call("PUT", path, body);
-    const device = (await this.remote.call("GET", path)) as {
-      status: string;
-      authentication: { symmetricKey: { primaryKey: string } };
-    };
-    this.isEnabled = device.status === "enabled";
-    const key = device.authentication.symmetricKey.primaryKey;
+    await this.remote.call("PUT", `/devices/${this.deviceId}`, body);
+    const key = await this.readDevice();
     return `HostName=${this.remote.place.hubName};DeviceId=${this.deviceId};SharedAccessKey=${key}`;
   }
 
@@ -48,10 +44,22 @@ export class Hub {
     await this.remote.call("PATCH", `/twins/${this.deviceId}`, patch);
   }
 
+  /** Asks DPS for an enrollment by its registration id. Throws when there is none. */
+  async readEnrollment(registrationId: string): Promise<void> {
+    const path = `/enrollments/${encodeURIComponent(registrationId)}`;
+    const found = (await this.remote.provision("GET", path)) as {
+      deviceId: string;
+      attestation: { tpm: { endorsementKey: string } };
+    };
+    const { endorsementKey } = found.attestation.tpm;
+    this.enrollment = { registrationId, deviceId: found.deviceId, endorsementKey };
+    this.onChange();
+  }
+
   /** Reads events until the hub ends; never throws. */
   async follow(): Promise<void> {
     try {
-      for await (const line of this.remote.lines(`events?device=${this.deviceId}`)) {
+      for await (const line of this.remote.lines("events")) {
         this.take(JSON.parse(line));
       }
     } catch {
@@ -62,7 +70,20 @@ export class Hub {
   private take(event: HubEvent): void {
     this.ledger.enter(event);
     if (event.type === "twin") void this.readTwin();
+    // What DPS has made, the registry must show.
+    if (event.type === "device") this.readDevice().catch(() => {});
     this.onChange();
+  }
+
+  /** Fetches the device's entry; its primary key, which is a secret. */
+  private async readDevice(): Promise<string> {
+    const device = (await this.remote.call("GET", `/devices/${this.deviceId}`)) as {
+      status: string;
+      authentication: { symmetricKey: { primaryKey: string } };
+    };
+    this.isEnabled = device.status === "enabled";
+    this.onChange();
+    return device.authentication.symmetricKey.primaryKey;
   }
 
   /** Fetches the twin; changes that come meanwhile make it fetch once more. */

@@ -28,6 +28,7 @@ export const WORDS = [
   "wrong",
   "pull",
   "plug",
+  "restart",
   "status",
   "connect",
   "disconnect",

@@ -1,9 +1,10 @@
-// Main: the demonstration: the production agent on local Azure, told as a story in eight steps.
+// Main: the demonstration: the production agent on local Azure, told as a story step by step.
 // Neighbours: `world` holds the processes, `teller` plays `story`; `show` draws it on a terminal,
 // `talk` does without a screen.
 // Invariant: exit codes as in the help text; whichever way this process ends
 // but by SIGKILL, its children have ended, its folder is gone and the terminal is as it was.
 
+import type { Endpoint } from "./facts.ts";
 import { fileLamp, type Lamp, namedLamp } from "./lamp.ts";
 import { print, printError } from "./output.ts";
 import { show } from "./show.ts";
@@ -15,15 +16,19 @@ const HELP = `usage: bun test/demo/main.ts [--keep] [--lamp FILE]
   --keep       leave the folder with settings and logs, and say where it is
   --lamp FILE  let this file be the lamp: 1 is lit, 0 is dark
 environment
-  ENDPOINT=sas    how the device proves who it is; there is no other yet
+  ENDPOINT=tpm    the device proves who it is with a key in its TPM, which is swtpm here
+                  and blank at first; DPS registers it. This is what happens without ENDPOINT
+  ENDPOINT=sas    with the key of its connection string
   DEMO_LED=NAME   let the LED /sys/class/leds/NAME be the lamp
 exit codes: 0 all that was played was seen, 1 not so, 2 not understood
 `;
 
+const ENDPOINTS: readonly Endpoint[] = ["tpm", "sas"];
 const LOOPBACK = "localhost,127.0.0.1,::1";
 const SIGNALS = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
 
 interface Wishes {
+  readonly endpoint: Endpoint;
   readonly isKept: boolean;
   readonly lamp: Lamp | undefined;
 }
@@ -35,9 +40,10 @@ function refuse(problem: string): never {
 }
 
 function wishes(words: readonly string[], environment: NodeJS.ProcessEnv): Wishes {
-  const endpoint = environment.ENDPOINT || "sas";
-  if (endpoint !== "sas") {
-    refuse(`ENDPOINT=${endpoint.slice(0, 40)} is not there yet; allowed: sas`);
+  const wanted = environment.ENDPOINT || "tpm";
+  const endpoint = ENDPOINTS.find((one) => one === wanted);
+  if (endpoint === undefined) {
+    refuse(`ENDPOINT=${JSON.stringify(wanted.slice(0, 40))} is not known; allowed: tpm, sas`);
   }
   let isKept = false;
   let lamp: Lamp | undefined;
@@ -62,9 +68,9 @@ function wishes(words: readonly string[], environment: NodeJS.ProcessEnv): Wishe
     }
   }
   const led = environment.DEMO_LED ?? "";
-  if (led === "" || lamp !== undefined) return { isKept, lamp };
+  if (led === "" || lamp !== undefined) return { endpoint, isKept, lamp };
   try {
-    return { isKept, lamp: namedLamp(led) };
+    return { endpoint, isKept, lamp: namedLamp(led) };
   } catch (error) {
     return refuse((error as Error).message);
   }

@@ -1,4 +1,4 @@
-// Picture: the gateway with its lamp, the cable, and the hub, in five lines.
+// Picture: the gateway with its lamp and its TPM, the cable, hub and DPS, in five or six lines.
 // Neighbours: `screen` puts it at its top.
 // Invariant: pure; what it shows also stands there in words, for those who see no colours.
 
@@ -16,14 +16,20 @@ const HUB_COLUMNS = 25;
 const WORDS_COLUMNS = 19;
 const CABLE_COLUMNS_MAX = 32;
 
-/** Five lines, at most `wide` columns. */
+/** Five lines, six where there is a TPM; at most `wide` columns. */
 export function picture(facts: Facts, wide: number, glyphs: Glyphs): Line[] {
   const room = wide - GATEWAY_COLUMNS - HUB_COLUMNS - 5;
   const columns = Math.max(8, Math.min(room, CABLE_COLUMNS_MAX));
-  const left = box(facts.deviceId, gateway(facts, glyphs), GATEWAY_COLUMNS, glyphs);
-  const right = box("local Azure", hub(facts), HUB_COLUMNS, glyphs);
+  const isTpm = facts.endpoint === "tpm";
+  const own = [...gateway(facts, glyphs), ...(isTpm ? [chip(facts)] : [])];
+  const theirs = [...hub(facts), ...(isTpm ? [services(facts)] : [])];
+  const left = box(facts.deviceId, own, GATEWAY_COLUMNS, glyphs);
+  const right = box("local Azure", theirs, HUB_COLUMNS, glyphs);
   const between = cable(facts, columns, glyphs);
-  return left.map((line, row) => [span(" "), ...line, ...between[row]!, ...right[row]!]);
+  return left.map((line, row) => {
+    const wire = between[row] ?? [span(" ".repeat(columns))];
+    return [span(" "), ...line, ...wire, ...right[row]!];
+  });
 }
 
 function box(name: string, lines: readonly Line[], columns: number, glyphs: Glyphs): Line[] {
@@ -59,6 +65,17 @@ function agentWords(agent: Status | undefined): Line[] {
   ];
 }
 
+/** The TPM as `azimuth tpm` found it, then as the agent that uses it says. */
+function chip({ chip, agent }: Facts): Line {
+  const tpm = agent?.tpm ?? null;
+  if (tpm === null) return [span(chip === undefined ? " no TPM yet" : " TPM blank", Style.FAINT)];
+  if (tpm.fault !== null) return [span(" TPM "), span(tpm.fault, Style.BAD)];
+  if (tpm.registration !== "off") return [span(` TPM registering: ${tpm.registration}`)];
+  if (tpm.registeredAt === null) return [span(" TPM without a device key")];
+  const at = tpm.registeredAt.slice(11, 19);
+  return [span(" TPM "), span("signs", Style.GOOD), span(`, registered ${at}`)];
+}
+
 function lampLines(lamp: Light, glyphs: Glyphs): Line[] {
   const isLit = lamp === Light.LIT;
   const bulb = isLit ? `-${glyphs.lit}-` : ` ${glyphs.dark} `;
@@ -70,8 +87,18 @@ function lampLines(lamp: Light, glyphs: Glyphs): Line[] {
   ];
 }
 
-function hub({ ledger, hubPort, deviceId }: Facts): Line[] {
+/** DPS as its events and its service side tell. */
+function services({ idScope, enrollment, ledger }: Facts): Line {
+  const { registrations } = ledger;
+  if (idScope === "") return [];
+  if (registrations > 1) return [span(` DPS registered it ${registrations}x`)];
+  if (registrations === 1) return [span(" DPS registered it once")];
+  return [span(enrollment === undefined ? " DPS nothing enrolled" : " DPS TPM enrolled")];
+}
+
+function hub({ ledger, hubPort, deviceId, isEnabled }: Facts): Line[] {
   if (hubPort === 0) return [[span(" not started yet", Style.FAINT)], [], []];
+  if (!isEnabled) return [[span(" hub without a device", Style.FAINT)], [], []];
   const { isConnected, count, repeated } = ledger;
   const words = isConnected ? "connected" : "not connected";
   return [

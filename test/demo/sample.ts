@@ -3,7 +3,7 @@
 // Invariant: a quiet gateway, online and with nothing amiss, unless a test says otherwise.
 
 import type { Status } from "../../src/core/status.ts";
-import type { HubEvent } from "../azure/model/events.ts";
+import type { DpsStep, HubEvent } from "../azure/model/events.ts";
 import type { Facts } from "./facts.ts";
 import { Light } from "./lamp.ts";
 import { Ledger } from "./ledger.ts";
@@ -41,6 +41,25 @@ export function status(
     ...parts,
     queue: { waiting: 0, inFlight: 0, accepted: 0, acknowledged: 0, ...queue },
   };
+}
+
+/** What the status of an agent says of its TPM, registered an hour before {@link facts}. */
+export function tpm(parts: Partial<NonNullable<Status["tpm"]>> = {}): NonNullable<Status["tpm"]> {
+  return {
+    state: "idle",
+    fault: null,
+    registrationId: "abc",
+    registration: "off",
+    registeredAt: "2026-01-01T09:00:00Z",
+    problem: null,
+    ...parts,
+  };
+}
+
+/** DPS takes a step for the device. */
+export function asked(step: DpsStep): HubEvent {
+  const deviceId = step === "assigned" ? DEVICE : "abc";
+  return { type: "dps", at: AT, deviceId, step, registrationId: "abc", code: 0, reason: "" };
 }
 
 /** A hub that saw the device connect and then these messages, by their numbers. */
@@ -82,14 +101,14 @@ export function closed(deviceId = DEVICE): HubEvent {
 }
 
 /** The hub takes message `sequence`, made at 10:00:00 and taken `lateS` later (below 60). */
-export function message(sequence: number, lateS = 0, isLit = false): HubEvent {
+export function message(sequence: number, lateS = 0, isLit = false, boot = "0badcafe"): HubEvent {
   const body = { sequence, time: "2026-01-01T10:00:00Z", uptimeS: 2 * sequence, LED1: isLit };
   return {
     type: "telemetry",
     at: `2026-01-01T10:00:${String(lateS).padStart(2, "0")}.000Z`,
     deviceId: DEVICE,
     topic: "",
-    properties: { app: {}, system: { messageId: `0badcafe.${sequence}` } },
+    properties: { app: {}, system: { messageId: `${boot}.${sequence}` } },
     payload: JSON.stringify(body),
     encoding: "utf8",
     bytes: 0,
@@ -103,8 +122,12 @@ export function message(sequence: number, lateS = 0, isLit = false): HubEvent {
 /** Facts of that gateway. */
 export function facts(parts: Partial<Facts> = {}): Facts {
   return {
+    endpoint: "sas",
     deviceId: DEVICE,
     hubPort: 40000,
+    idScope: "0ne00000000",
+    chip: undefined,
+    enrollment: undefined,
     isEnabled: true,
     ledger: ledger(),
     twin: undefined,

@@ -3,10 +3,12 @@
 // Invariant: expected lines are written out as a person would see them.
 
 import { describe, expect, test } from "bun:test";
+import type { Facts } from "./facts.ts";
 import { ASCII, glyphsFor, LINES } from "./glyphs.ts";
 import { Light } from "./lamp.ts";
+import { Ledger } from "./ledger.ts";
 import { painted, plain, Style, span, width, wrap } from "./paint.ts";
-import { closed, facts, ledger, message, status } from "./sample.ts";
+import { asked, closed, facts, ledger, message, status, tpm } from "./sample.ts";
 import { cursorColumn, type Scene, screen } from "./screen.ts";
 
 function scene(parts: Partial<Scene> = {}): Scene {
@@ -96,6 +98,67 @@ test("dark, the cable pulled, a diagnosis of two lines, on a terminal without UT
     ...Array(8).fill(""),
     " > plu",
   ]);
+});
+
+describe("with a TPM", () => {
+  const endorsementKey = "AToAAQ";
+  const chip = { maker: "IBM SW TPM", specification: "2.0", keyCount: 0, endorsementKey };
+  const enrollment = { registrationId: "abc", deviceId: "gateway-1", endorsementKey };
+  const nobody = new Ledger("gateway-1");
+  const fresh = { endpoint: "tpm", isEnabled: false, agent: undefined, ledger: nobody } as const;
+  const rows = (now: Facts) => {
+    const lines = drawn(scene({ facts: now }));
+    return [lines[2], lines[5]].map((line) => line!.split("│").map((part) => part.trim()));
+  };
+
+  test("blank, then enrolled", () => {
+    expect(rows(facts({ ...fresh, chip }))).toEqual([
+      ["", "no agent yet", "plugged", "hub without a device", ""],
+      ["", "TPM blank", "", "DPS nothing enrolled", ""],
+    ]);
+    expect(rows(facts({ ...fresh, chip, enrollment }))[1]![3]).toBe("DPS TPM enrolled");
+    expect(rows(facts({ ...fresh, idScope: "" }))[1]).toEqual(["", "no TPM yet", "", "", ""]);
+  });
+
+  test("registering, registered, in trouble", () => {
+    const seen = ledger();
+    const shown = (parts: Parameters<typeof tpm>[0]) =>
+      rows(
+        facts({ endpoint: "tpm", ledger: seen, enrollment, agent: status({ tpm: tpm(parts) }) }),
+      )[1];
+    const early = shown({ registration: "polling", registeredAt: null });
+    expect(early).toEqual(["", "TPM registering: polling", "", "DPS TPM enrolled", ""]);
+    seen.enter(asked("assigned"));
+    expect(shown({})).toEqual([
+      "",
+      "TPM signs, registered 09:00:00",
+      "",
+      "DPS registered it once",
+      "",
+    ]);
+    seen.enter(asked("assigned"));
+    expect(shown({ fault: "no answer" })).toEqual([
+      "",
+      "TPM no answer",
+      "",
+      "DPS registered it 2x",
+      "",
+    ]);
+  });
+
+  test("the picture has one line more, and the cable stays where it was", () => {
+    const lines = drawn(
+      scene({ facts: facts({ endpoint: "tpm", agent: status({ tpm: tpm() }) }) }),
+    );
+    expect(lines.slice(3, 8)).toEqual([
+      " │ 0 waiting          LED1  ○  dark │═══════════════│ 0 messages              │",
+      " │                                  │               │ 0 seen twice            │",
+      " │ TPM signs, registered 09:00:00   │               │ DPS nothing enrolled    │",
+      " └──────────────────────────────────┘               └─────────────────────────┘",
+      " desired   nothing yet",
+    ]);
+    expect(lines.length).toBe(24);
+  });
 });
 
 test("a refused value shows why, whole, on 80 columns", () => {

@@ -14,8 +14,8 @@ import { picture } from "./picture.ts";
 export const COLUMNS_MIN = 80;
 export const ROWS_MIN = 24;
 const COLUMNS_MAX = 120;
-/** Rows that are always there: title, picture, twin, diagnosis, two rules, prompt. */
-const FIXED_ROWS = 13;
+/** Rows that are always there beside the picture: title, twin, diagnosis, two rules, prompt. */
+const FIXED_ROWS = 8;
 const MESSAGES_MIN = 3;
 const MESSAGES_MAX = 10;
 /** Rows that the journal has before telemetry gets more. */
@@ -25,7 +25,7 @@ const DIAGNOSIS_ROWS = 2;
 
 /** One line of the journal. */
 export interface Note {
-  /** `ok`, `FAIL`, `>` for a command, `..` for what is under way, or "". */
+  /** `ok`, `FAIL`, `>` for a command, `$` for what a step types, `..` for the current step, "". */
   readonly mark: string;
   readonly text: string;
   /** Shown where there is room for all of it. */
@@ -45,12 +45,13 @@ export interface Scene {
 /** Draws the scene; the prompt is the last line. */
 export function screen(scene: Scene, columns: number, rows: number, glyphs: Glyphs): Line[] {
   const wide = Math.min(columns - 1, COLUMNS_MAX);
-  const spare = rows - FIXED_ROWS - MESSAGES_MIN - JOURNAL_ROWS_MIN;
-  const messages = Math.min(MESSAGES_MAX, MESSAGES_MIN + Math.max(0, Math.floor(spare / 2)));
   const { facts } = scene;
+  const art = picture(facts, wide, glyphs);
+  const spare = rows - FIXED_ROWS - art.length - MESSAGES_MIN - JOURNAL_ROWS_MIN;
+  const messages = Math.min(MESSAGES_MAX, MESSAGES_MIN + Math.max(0, Math.floor(spare / 2)));
   const above = [
     title(wide),
-    ...picture(facts, wide, glyphs),
+    ...art,
     ...twin(facts),
     ...diagnosis(facts, wide, glyphs),
     rule("telemetry as the hub got it", wide, glyphs),
@@ -168,6 +169,7 @@ const MARKS: Readonly<Record<string, Style>> = {
   ok: Style.GOOD,
   FAIL: Style.BAD,
   ">": Style.STRONG,
+  $: Style.STRONG,
 };
 
 function note({ mark, text, detail }: Note, wide: number): Line {

@@ -7,8 +7,10 @@ import { Commands } from "./commands.ts";
 import { type Glyphs, glyphsFor } from "./glyphs.ts";
 import { type Key, Keys, Press, WORDS, wordOf } from "./keys.ts";
 import { print } from "./output.ts";
+import { wrap } from "./paint.ts";
 import { cursorColumn, type Note, type Scene, screen } from "./screen.ts";
-import { STORY } from "./story.ts";
+import type { Step } from "./step.ts";
+import { STORIES } from "./story.ts";
 import { countLine } from "./talk.ts";
 import { type Audience, noteLine, type Outcome, outcomeNotes, tell } from "./teller.ts";
 import { restore, size, Terminal, type TerminalEvents } from "./terminal.ts";
@@ -20,6 +22,9 @@ const DRAW_MS = 50;
 const PAUSE_MS = 1_500;
 const JOURNAL_MAX = 200;
 const TAIL_LINES = 12;
+/** Columns beside the text of a note, and rows that a part of a command line may take. */
+const NOTE_MARGIN = 6;
+const TYPED_ROWS = 3;
 
 /** Plays the story on the terminal and carries out commands; true when nothing failed. */
 export async function show(world: World): Promise<boolean> {
@@ -45,8 +50,10 @@ class Session implements Audience, TerminalEvents {
   private heading = "story";
   private hint = "Enter: go on at once   q: leave";
   private isPlaying = true;
+  private readonly story: readonly Step[];
 
   constructor(private readonly world: World) {
+    this.story = STORIES[world.endpoint];
     this.glyphs = glyphsFor(process.env);
     this.terminal = new Terminal(this, process.env);
     this.commands = new Commands(world, (note) => this.say(note));
@@ -68,11 +75,12 @@ class Session implements Audience, TerminalEvents {
     const { death } = this.world.facts;
     if (death !== "") lines.push(`FAIL ${death}`);
     if (this.hasFailed) lines.push(...this.world.tails(TAIL_LINES));
-    return [...lines, countLine(this.outcomes.filter(({ ok }) => ok).length)];
+    return [...lines, countLine(this.outcomes.filter(({ ok }) => ok).length, this.story.length)];
   }
 
-  onStep(number: number, title: string): void {
-    this.heading = `story: step ${number} of ${STORY.length}`;
+  onStep(number: number, title: string, typed: readonly string[]): void {
+    this.heading = `story: step ${number} of ${this.story.length}`;
+    for (const note of typedNotes(typed, size().columns)) this.say(note);
     this.say({ mark: "..", text: `${number} ${title}`, detail: "" });
   }
 
@@ -81,7 +89,7 @@ class Session implements Audience, TerminalEvents {
     this.journal = this.journal.filter(({ mark }) => mark !== "..");
     for (const note of outcomeNotes(outcome, String(number))) this.say(note);
     if (!outcome.ok) this.hasFailed = true;
-    else if (number < STORY.length) await this.pause();
+    else if (number < this.story.length) await this.pause();
   }
 
   onInput(text: string): void {
@@ -98,10 +106,10 @@ class Session implements Audience, TerminalEvents {
   }
 
   private async play(): Promise<void> {
-    const count = await tell(STORY, this.world, this);
+    const count = await tell(this.story, this.world, this);
     this.isPlaying = false;
     const end = this.hasFailed ? "it ends here, log shows more" : "now type commands";
-    this.heading = `story: ${count} of ${STORY.length} steps seen, ${end}`;
+    this.heading = `story: ${count} of ${this.story.length} steps seen, ${end}`;
     this.hint = WORDS.join(" ");
     this.draw();
   }
@@ -155,4 +163,16 @@ class Session implements Audience, TerminalEvents {
     const lines = screen(scene, columns, rows, this.glyphs);
     this.terminal.draw(lines, cursorColumn(scene, columns));
   }
+}
+
+/** A command line as notes: `$` before the first one, below it what does not fit. */
+function typedNotes(parts: readonly string[], columns: number): Note[] {
+  const room = columns - NOTE_MARGIN;
+  const lines: string[] = [];
+  for (const part of parts) {
+    const longer = lines.length === 0 ? part : `${lines.at(-1)} ${part}`;
+    if (longer.length <= room) lines.splice(-1, 1, longer);
+    else lines.push(...wrap(part, room, TYPED_ROWS, ""));
+  }
+  return lines.map((text, row) => ({ mark: row === 0 ? "$" : "", text, detail: "" }));
 }

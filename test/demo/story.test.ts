@@ -3,10 +3,11 @@
 // Invariant: a step is never satisfied by what was there before it, nor by the agent's word alone.
 
 import { expect, test } from "bun:test";
-import type { Facts, Twin } from "./facts.ts";
+import type { Endpoint, Facts, Twin } from "./facts.ts";
 import { Light } from "./lamp.ts";
-import { closed, connected, facts, ledger, message, status } from "./sample.ts";
-import { before, type Look, STEPS, STORY, type Step } from "./story.ts";
+import { asked, closed, connected, facts, ledger, message, status, tpm } from "./sample.ts";
+import { before, type Look, type Step } from "./step.ts";
+import { STEPS, STORIES } from "./story.ts";
 
 /** A look at `now`, as of a step that began with `then`. */
 function look(step: Step, now: Facts, then: Facts = facts()): Look {
@@ -27,17 +28,19 @@ function twin(desired: unknown, $version: number, reported: object): Twin {
   return { desired: { LED1: desired, $version }, reported: { LED1: reported } };
 }
 
-test("the story has eight steps", () => {
-  expect(STORY.map(({ title }) => title)).toEqual([
-    "local Azure starts",
-    "agent starts",
+test("both stories use the gateway alike, once it is online", () => {
+  const titles = (endpoint: Endpoint) => STORIES[endpoint].map(({ title }) => title);
+  const use = [
     "telemetry",
     "desired LED1=true",
     "desired LED1=false",
     "cable pulled",
     "cable plugged",
     'desired LED1="yes"',
-  ]);
+  ];
+  const blank = ["local Azure starts", "blank TPM", "TPM enrolled", "first start"];
+  expect(titles("tpm")).toEqual([...blank, ...use, "second start"]);
+  expect(titles("sas")).toEqual(["local Azure starts", "agent starts", ...use]);
 });
 
 test("a connection counts only when hub and agent agree, and all of it was TLS", () => {
@@ -117,4 +120,25 @@ test("a wrong value is refused and leaves the lamp as it was", () => {
   expect(isSeen(STEPS.wrong, facts({ twin: refused, lamp: Light.LIT }))).toBe(false);
   const taken = twin("yes", 4, { value: true, ac: 200, av: 4 });
   expect(isSeen(STEPS.wrong, facts({ twin: taken }))).toBe(false);
+});
+
+test("a second start counts when the hub has the device again and DPS was left alone", () => {
+  const then = facts({ endpoint: "tpm", ledger: ledger(1), agent: status({ tpm: tpm() }) });
+  const again = ledger(1);
+  again.enter(closed());
+  again.enter(connected());
+  const agent = status({ tpm: tpm(), counters: { connects: 1 } });
+  const now = facts({ endpoint: "tpm", ledger: again, agent });
+  expect(textOf(STEPS.restart, now, then)).toBe(
+    "hub let gateway-1 in after 7 ms, DPS was not asked, " +
+      "key of the registration at 09:00:00 UTC",
+  );
+  const old = status({ tpm: tpm(), counters: { connects: 2 } });
+  expect(isSeen(STEPS.restart, { ...now, agent: old }, then)).toBe(false);
+  expect(isSeen(STEPS.restart, { ...now, ledger: ledger(1) }, then)).toBe(false);
+  const anew = status({ tpm: tpm({ registeredAt: "2026-01-01T10:00:00Z" }) });
+  const counted = { ...anew, counters: { connects: 1 } };
+  expect(isSeen(STEPS.restart, { ...now, agent: counted }, then)).toBe(false);
+  again.enter(asked("register"));
+  expect(look(STEPS.restart, now, then)).toMatchObject({ seen: false, isHopeless: true });
 });

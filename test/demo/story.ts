@@ -1,57 +1,20 @@
-// Story: the eight steps of the demonstration as data: what is done, and what must be seen then.
-// Neighbours: `teller` plays them against a `Stage`; `facts` are what there is to see.
-// Invariant: a step looks at facts only, never at what was asked for; each line names its witness
-// and how long it took.
+// Story: the steps of the demonstration that every endpoint shares, and the order of them all.
+// Neighbours: `step` says what a step is; `hardware` has those of the TPM; `teller` plays them.
+// Invariant: each step builds on those before it, and is seen only by what came of it.
 
-import { desiredText, type Facts, type Reported, reportedOf, reportedText } from "./facts.ts";
+import { type Endpoint, type Reported, reportedOf, reportedText } from "./facts.ts";
+import { HARDWARE } from "./hardware.ts";
 import { Light, lightWord } from "./lamp.ts";
-
-/** What a step can do to the world. */
-export interface Stage {
-  startAzure(): Promise<void>;
-  startAgent(): void;
-  desire(value: unknown): Promise<void>;
-  pull(): void;
-  plug(): Promise<void>;
-}
-
-/** The facts that later ones are compared with, as they were before a step. */
-export interface Before {
-  readonly connects: number;
-  readonly count: number;
-  readonly repeated: number;
-  /** Version of the desired properties, -1 for none. */
-  readonly version: number;
-  readonly lamp: Light;
-  /** Messages that the agent held and the hub had not seen. */
-  readonly missing: readonly number[];
-}
-
-/** What a step looks at. */
-export interface View {
-  readonly facts: Facts;
-  readonly before: Before;
-  /** How long into the step `condition` was first true, as text; "" as long as it never was. */
-  since(name: string, condition: boolean): string;
-}
-
-/** What a look showed. */
-export type Look =
-  | { readonly seen: true; readonly text: string; readonly detail: string }
-  | {
-      readonly seen: false;
-      readonly expected: string;
-      readonly found: string;
-      /** True when waiting longer is of no use. */
-      readonly isHopeless: boolean;
-    };
-
-/** One step. */
-export interface Step {
-  readonly title: string;
-  act(stage: Stage): void | Promise<void>;
-  see(view: View): Look;
-}
+import {
+  agentWords,
+  awaited,
+  hubWords,
+  type Look,
+  lampWords,
+  type Step,
+  seen,
+  type View,
+} from "./step.ts";
 
 /** Acknowledgement codes of writable properties (IoT Plug and Play, "concepts-convention"). */
 const DONE = 200;
@@ -60,41 +23,6 @@ const FAILED = 500;
 /** Messages that must wait in the agent before the cable is plugged again. */
 const WAITING_MIN = 2;
 const WRONG = "yes";
-
-function seen(text: string, detail = ""): Look {
-  return { seen: true, text, detail };
-}
-
-function awaited(expected: string, found: string, isHopeless = false): Look {
-  return { seen: false, expected, found, isHopeless };
-}
-
-/** The state before a step. */
-export function before(facts: Facts): Before {
-  const { connects, count, repeated } = facts.ledger;
-  const missing = facts.ledger.missing(facts.agent?.queue.accepted ?? 0);
-  const version = facts.twin?.desired.$version ?? -1;
-  return { connects, count, repeated, version, lamp: facts.lamp, missing };
-}
-
-function agentWords({ agent }: Facts): string {
-  if (agent === undefined) return "nobody at the agent's control socket";
-  const { state, queue, lastDiagnosis } = agent;
-  const diagnosis = lastDiagnosis === null ? "none" : JSON.stringify(lastDiagnosis.text);
-  const { waiting, inFlight } = queue;
-  return `agent ${state}, ${waiting} waiting, ${inFlight} in flight, diagnosis ${diagnosis}`;
-}
-
-function hubWords({ ledger }: Facts): string {
-  const { isConnected, count } = ledger;
-  return `device ${isConnected ? "" : "not "}connected at the hub, ${count} messages there`;
-}
-
-function lampWords(facts: Facts): string {
-  const reported = reportedText(reportedOf(facts.twin));
-  const desired = desiredText(facts.twin) || "nothing";
-  return `lamp ${lightWord(facts.lamp)}, desired ${desired}, reported ${reported}`;
-}
 
 /** What the agent reports in answer to `desired`, once that was asked for in this step. */
 function answerTo(view: View, desired: unknown): Reported | undefined {
@@ -206,12 +134,30 @@ function seeRefusal(view: View): Look {
   return awaited(expected, lampWords(facts));
 }
 
+function seeRestart({ facts, before, since }: View): Look {
+  const { agent, ledger, deviceId, endpoint } = facts;
+  const back = since("back", ledger.connects > before.connects);
+  const asked = ledger.asked - before.asked;
+  const registeredAt = agent?.tpm?.registeredAt ?? "";
+  const isSame = asked === 0 && registeredAt === before.registeredAt;
+  // One connect is all that the agent of this start has counted.
+  if (back !== "" && agent?.state === "online" && agent.counters.connects === 1 && isSame) {
+    const text = `hub let ${deviceId} in after ${back}`;
+    if (endpoint !== "tpm") return seen(text);
+    const key = `key of the registration at ${registeredAt.slice(11, 19)} UTC`;
+    return seen(`${text}, DPS was not asked`, key);
+  }
+  const expected = "agent online at the hub once more, nothing asked of DPS";
+  const found = `${hubWords(facts)}, ${agentWords(facts)}, ${asked} requests at DPS`;
+  return awaited(expected, found, asked > 0);
+}
+
 function desire(value: unknown, see: (view: View) => Look): Step {
   const title = `desired LED1=${JSON.stringify(value)}`;
   return { title, act: (stage) => stage.desire(value), see };
 }
 
-/** The steps by name; `on`, `off`, `wrong` and `plug` serve as commands, too. */
+/** The steps by name; `on`, `off`, `wrong`, `plug` and `restart` serve as commands, too. */
 export const STEPS = {
   azure: { title: "local Azure starts", act: (stage) => stage.startAzure(), see: seeHub },
   agent: { title: "agent starts", act: (stage) => stage.startAgent(), see: seeConnect },
@@ -221,7 +167,25 @@ export const STEPS = {
   pull: { title: "cable pulled", act: (stage) => stage.pull(), see: seeCut },
   plug: { title: "cable plugged", act: (stage) => stage.plug(), see: seeHeal },
   wrong: desire(WRONG, seeRefusal),
+  restart: {
+    title: "second start",
+    act: (stage) => stage.restartAgent(),
+    see: seeRestart,
+  },
 } satisfies Record<string, Step>;
 
-/** The story, in order; each step builds on those before it. */
-export const STORY: readonly Step[] = Object.values(STEPS);
+/** How it goes on, once the agent is online. */
+const USE = [
+  STEPS.telemetry,
+  STEPS.on,
+  STEPS.off,
+  STEPS.pull,
+  STEPS.plug,
+  STEPS.wrong,
+] as const satisfies readonly Step[];
+
+/** The story of each endpoint, in order. */
+export const STORIES: Readonly<Record<Endpoint, readonly Step[]>> = {
+  tpm: [HARDWARE.azure, HARDWARE.chip, HARDWARE.enroll, HARDWARE.first, ...USE, STEPS.restart],
+  sas: [STEPS.azure, STEPS.agent, ...USE],
+};

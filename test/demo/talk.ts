@@ -1,12 +1,13 @@
 // Talk: the demonstration in plain lines, for pipes and for terminals that cannot be drawn on.
 // Neighbours: `teller` plays the story; `commands` carries out what is typed after it; `show` is
 // the same with a picture.
-// Invariant: one line a step, each saying what was seen; nothing but printable text is written.
+// Invariant: one line a step, each saying what was seen, under what was typed for it; nothing but
+// printable text is written.
 
 import { Commands } from "./commands.ts";
 import { WORDS, wordOf } from "./keys.ts";
 import { print } from "./output.ts";
-import { STORY } from "./story.ts";
+import { STORIES } from "./story.ts";
 import { noteLine, outcomeNotes, tell } from "./teller.ts";
 import type { World } from "./world.ts";
 
@@ -14,20 +15,23 @@ const TAIL_LINES = 12;
 
 /** Plays the story; true when all of it was seen. */
 export async function recite(world: World): Promise<boolean> {
-  const count = await tell(STORY, world, {
-    onStep: () => {},
+  const story = STORIES[world.endpoint];
+  const count = await tell(story, world, {
+    onStep: (_number, _title, typed) => {
+      if (typed.length > 0) print(`     $ ${typed.join(" ")}\n`);
+    },
     onOutcome: (number, outcome) => {
       const lines = outcomeNotes(outcome, String(number)).map(noteLine);
       print(`${[...lines, ...(outcome.ok ? [] : world.tails(TAIL_LINES))].join("\n")}\n`);
     },
   });
-  print(`${countLine(count)}\n`);
-  return count === STORY.length;
+  print(`${countLine(count, story.length)}\n`);
+  return count === story.length;
 }
 
 /** The line that ends the story. */
-export function countLine(count: number): string {
-  return `demo: ${count} of ${STORY.length} steps seen`;
+export function countLine(count: number, all: number): string {
+  return `demo: ${count} of ${all} steps seen`;
 }
 
 /** Plays the story, then carries out lines of stdin until `quit`, its end, or a death. */

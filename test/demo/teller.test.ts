@@ -4,7 +4,7 @@
 
 import { expect, test } from "bun:test";
 import { facts } from "./sample.ts";
-import type { Look, Step } from "./story.ts";
+import type { Look, Step } from "./step.ts";
 import { noteLine, type Outcome, outcomeNotes, play, type Theatre, tell } from "./teller.ts";
 
 const SEEN: Look = { seen: true, text: "it came", detail: "whole" };
@@ -14,7 +14,11 @@ function theatre(death = ""): Theatre {
   return {
     facts: facts({ death }),
     startAzure: async () => {},
+    startTpm: async () => {},
+    enrolling: ["one", "| two"],
+    enroll: async () => {},
     startAgent: () => {},
+    restartAgent: async () => {},
     desire: async () => {},
     pull: () => {},
     plug: async () => {},
@@ -79,12 +83,15 @@ test("a deadline, a deed that fails, a death and hopelessness end it without", a
 test("the story stops at the first step that is not seen", async () => {
   const told: string[] = [];
   const audience = {
-    onStep: (number: number) => void told.push(`step ${number}`),
+    onStep: (number: number, _title: string, typed: readonly string[]) => {
+      told.push(`step ${[number, ...typed].join(" ")}`);
+    },
     onOutcome: (number: number, { ok }: Outcome) => void told.push(`${number} ${ok}`),
   };
-  const steps = [step(() => SEEN), step(() => NOT), step(() => SEEN)];
+  const typing: Step = { ...step(() => NOT), typed: ({ enrolling }) => enrolling };
+  const steps = [step(() => SEEN), typing, step(() => SEEN)];
   expect(await tell(steps, theatre(), audience, 5)).toBe(1);
-  expect(told).toEqual(["step 1", "1 true", "step 2", "2 false"]);
+  expect(told).toEqual(["step 1", "1 true", "step 2 one | two", "2 false"]);
 });
 
 test("outcomes as lines", () => {

@@ -1,13 +1,13 @@
 // Teller: plays the steps of the story one by one and says what was seen.
-// Neighbours: `story` has the steps; `world` is the stage they are played on; `main` and `show`
-// print what comes out.
+// Neighbours: `story` has the steps, `step` their shape; `world` is the stage they are played on;
+// `talk` and `show` print what comes out.
 // Invariant: a step ends when its condition is seen, when it cannot be any more, or at its
 // deadline; nothing waits for a fixed time.
 
 import { lengthOf } from "../../src/kit/time.ts";
 import type { Facts } from "./facts.ts";
 import type { Note } from "./screen.ts";
-import { type Before, before, type Look, type Stage, type Step } from "./story.ts";
+import { type Before, before, type Look, type Stage, type Step } from "./step.ts";
 
 /** How long a step may take. */
 export const DEADLINE_MS = 30_000;
@@ -33,7 +33,8 @@ export type Outcome =
 
 /** Whoever wants to follow. */
 export interface Audience {
-  onStep(number: number, title: string): void;
+  /** @param typed the command line that the step carries out, in parts; mostly none */
+  onStep(number: number, title: string, typed: readonly string[]): void;
   /** What follows waits for this. */
   onOutcome(number: number, outcome: Outcome): void | Promise<void>;
 }
@@ -101,7 +102,7 @@ export async function tell(
   let count = 0;
   for (const step of steps) {
     const number = count + 1;
-    audience.onStep(number, step.title);
+    audience.onStep(number, step.title, step.typed?.(theatre) ?? []);
     const outcome = await play(step, theatre, deadlineMs);
     await audience.onOutcome(number, outcome);
     if (!outcome.ok) break;

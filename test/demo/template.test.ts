@@ -1,5 +1,5 @@
 // Tests of template: the shipped settings of the demonstration, filled in.
-// Neighbours: template.ts, conf/demo.ini, conf/azimuth.env.
+// Neighbours: template.ts, conf/demo-sas.ini, conf/azimuth.env.
 // Invariant: the files tested are those that are shipped.
 
 import { expect, test } from "bun:test";
@@ -11,8 +11,13 @@ import { fileLamp } from "./lamp.ts";
 import { fill, variables } from "./template.ts";
 
 const conf = join(import.meta.dir, "../../conf");
-const template = readFileSync(join(conf, "demo.ini"), "utf8");
-const values = { FOLDER: "/tmp/folder", MQTT_PORT: "40001", HTTPS_PORT: "40002" };
+const template = readFileSync(join(conf, "demo-sas.ini"), "utf8");
+const values = {
+  FOLDER: "/tmp/folder",
+  MQTT_PORT: "40001",
+  HTTPS_PORT: "40002",
+  ID_SCOPE: "0ne00000000",
+};
 const secret = "HostName=localhost;DeviceId=d;SharedAccessKey=AAAA";
 
 function settings(lamp: Parameters<typeof fill>[2]) {

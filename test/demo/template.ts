@@ -9,6 +9,7 @@ export interface Values {
   readonly FOLDER: string;
   readonly MQTT_PORT: string;
   readonly HTTPS_PORT: string;
+  readonly ID_SCOPE: string;
 }
 
 /** Fills in the names between @ and, where it is not the file of the template, the lamp. */

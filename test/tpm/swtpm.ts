@@ -95,7 +95,7 @@ function spawn(command: readonly string[]): Bun.Subprocess<"ignore", "ignore", "
 }
 
 /** Whether somebody accepts a connection there. */
-function isListening(place: Place): Promise<boolean> {
+export function isListening(place: Place): Promise<boolean> {
   const { promise, resolve } = Promise.withResolvers<boolean>();
   const socket = createConnection("path" in place ? { path: place.path } : place);
   socket.once("connect", () => {
