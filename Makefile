@@ -205,10 +205,15 @@ install: build ## executable, library, settings, init script, unit, rules; DESTD
 	@if [ -z "$(DESTDIR)" ]; then \
 	  if command -v systemd-sysusers >/dev/null; then \
 	    systemd-sysusers $(LIB)/sysusers.d/azimuth.conf; \
-	  elif ! id azimuth >/dev/null 2>&1; then useradd -r -U -M -s /sbin/nologin azimuth; fi; \
+	  else \
+	    getent group tss >/dev/null || groupadd -r tss; \
+	    id azimuth >/dev/null 2>&1 || useradd -r -U -M -s /sbin/nologin azimuth; \
+	    usermod -a -G tss azimuth; \
+	  fi; \
 	  chown azimuth $(SETTINGS); \
 	  if command -v udevadm >/dev/null; then udevadm control --reload \
 	    && udevadm trigger --subsystem-match=leds --subsystem-match=gpio \
+	      --subsystem-match=tpmrm \
 	    || echo "udev does not run here: the rules apply from the next boot"; fi; \
 	  if [ -d /run/systemd/system ]; then systemctl daemon-reload; fi; \
 	fi
@@ -223,4 +228,4 @@ clean: ## remove everything that was made or installed here
 help: ## this list
 	@echo "azimuth, make targets (plain make is make check):"
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile \
-	  | while IFS=$$'\t' read -r name text; do printf '  %-10s%s\n' "$$name" "$$text"; done
+	  | while IFS=$$'\t' read -r name text; do printf '  %-13s%s\n' "$$name" "$$text"; done

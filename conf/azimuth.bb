@@ -32,7 +32,10 @@ INITSCRIPT_NAME = "azimuth"
 INITSCRIPT_PARAMS = "defaults 90 10"
 SYSTEMD_SERVICE:${PN} = "azimuth.service"
 USERADD_PACKAGES = "${PN}"
-USERADD_PARAM:${PN} = "--system --no-create-home --shell /sbin/nologin --user-group azimuth"
+# Members of tss may open the TPM; tpm2-tss makes the same group.
+GROUPADD_PARAM:${PN} = "--system tss"
+USERADD_PARAM:${PN} = "--system --no-create-home --shell /sbin/nologin --user-group \
+    --groups tss azimuth"
 RDEPENDS:${PN} = "ca-certificates"
 
 # Stripping would cut off the program that is appended to the executable.

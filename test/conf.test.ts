@@ -205,6 +205,19 @@ describe("the other files", () => {
     expect(read("conf/azimuth.bb")).toContain('DEPENDS = "tpm2-tss"');
   });
 
+  test("the account may open the TPM, whoever makes it", () => {
+    expect(read("conf/90-azimuth.rules")).toMatch(
+      /^SUBSYSTEM=="tpmrm".* GROUP="tss", MODE="0660"$/m,
+    );
+    expect(read("conf/azimuth.sysusers")).toMatch(/^m azimuth tss$/m);
+    expect(read("conf/azimuth.bb")).toMatch(/--groups tss azimuth"$/m);
+    expect(read("Makefile")).toContain("usermod -a -G tss azimuth");
+    // The unit must not narrow what the account may.
+    expect(read("conf/azimuth.service")).not.toMatch(
+      /^(PrivateDevices=y|DevicePolicy|DeviceAllow)/m,
+    );
+  });
+
   test("make install and the recipe take every file that is installed", () => {
     const installed = readdirSync(resolve(root, "conf")).filter(
       (name) => !/^demo.*\.ini$/.test(name) && name !== "azimuth.bb",
