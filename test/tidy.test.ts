@@ -20,6 +20,8 @@ const paths = tree.map((source) => source.path);
 const WITHOUT_BEHAVIOUR: readonly string[] = [
   "src/codec/packet.ts",
   "src/core/cause.ts",
+  "src/core/hardware.ts",
+  "src/core/service.ts",
   "src/core/state.ts",
   "src/core/upkeep.ts",
   "src/kit/version.ts",

@@ -14,11 +14,19 @@ import { SocketChip } from "../port/swtpm.ts";
 import { Library } from "../port/tpm.ts";
 import { fail } from "./speech.ts";
 
-/** A courier to the TPM at `place`; `library` is the path of libazimuth.so, "" to look for it. */
-export function makeCourier(events: TpmEvents, place: TpmPlace, library: string): Courier {
+/**
+ * A courier to the TPM at `place`; `library` is the path of libazimuth.so, "" to look for it.
+ * @param who the command, for the line that says why it ends
+ */
+export function makeCourier(
+  events: TpmEvents,
+  place: TpmPlace,
+  library: string,
+  who: string,
+): Courier {
   return new Courier(
     events,
-    openLibrary(library),
+    openLibrary(library, who),
     new SystemClock(),
     (chipEvents) => makeChip(chipEvents, place),
     (onAlarm) => new TimerAlarm(onAlarm),
@@ -29,10 +37,10 @@ function makeChip(events: ChipEvents, place: TpmPlace): Chip {
   return "device" in place ? new DeviceChip(events, place.device) : new SocketChip(events, place);
 }
 
-function openLibrary(path: string): Library {
+function openLibrary(path: string, who: string): Library {
   try {
     return new Library(path === "" ? findLibrary(process.execPath, dirname(Bun.main)) : path);
   } catch (error) {
-    return fail([`azimuth: ${error instanceof Error ? error.message : String(error)}`], 1);
+    return fail([`${who}: ${error instanceof Error ? error.message : String(error)}`], 1);
   }
 }

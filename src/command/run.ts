@@ -116,7 +116,7 @@ function tpmOf({ endpoint }: Settings, turn: () => Turn): Courier {
     onTpmClosed: (detail) => turn().onTpmClosed(detail),
     onTpmDone: (ticket, rc, handle, output) => turn().onTpmDone(ticket, rc, handle, output),
   };
-  const tpm = makeCourier(events, place, "");
+  const tpm = makeCourier(events, place, "", "azimuth run");
   tpm.setPassword(OWNER, Buffer.from(endpoint.ownerPassword));
   tpm.setPassword(ENDORSEMENT, Buffer.from(endpoint.endorsementPassword));
   return tpm;

@@ -32,7 +32,7 @@ async function inquire(command: TpmCommand): Promise<Inquiry> {
   const inquiry = new Inquiry(isRaw, isCreating);
   const { promise, resolve } = Promise.withResolvers<void>();
   const survey = new Survey(inquiry, resolve);
-  const courier = makeCourier(survey, place, command.library);
+  const courier = makeCourier(survey, place, command.library, "azimuth tpm");
   if (isRaw) setTimeout(() => survey.onOverdue(placeText), FIRST_ANSWER_MS);
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => survey.onCancel());
   survey.start(courier);

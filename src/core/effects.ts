@@ -8,6 +8,8 @@ import type { TpmRequest } from "../codec/request.ts";
 import { assert } from "../kit/assert.ts";
 import { EFFECT_SLOTS } from "../limits.ts";
 import { Cause } from "./cause.ts";
+import type { Tpm } from "./hardware.ts";
+import type { Memo, Web, WebRequest } from "./service.ts";
 
 export { Cause };
 
@@ -280,53 +282,6 @@ export interface Problem {
   readonly text: string;
 }
 
-/** One HTTPS request. */
-export interface WebRequest {
-  readonly method: "GET" | "PUT";
-  readonly host: string;
-  readonly port: number;
-  readonly path: string;
-  /** Value of the Authorization header, "" for none; secret. */
-  readonly authorization: string;
-  /** JSON, "" for none. */
-  readonly body: string;
-}
-
-/** What came back; status 0 when nothing did. */
-export interface WebAnswer {
-  readonly status: number;
-  /** The server's `Date` in Unix s; NaN without one. */
-  readonly dateS: number;
-  /** `Retry-After` in s; NaN without one. */
-  readonly retryAfterS: number;
-  readonly body: string;
-  /** Why nothing came back, "" when something did. */
-  readonly problem: string;
-}
-
-/** What the web tells the turn. */
-export interface WebEvents {
-  onFetched(ticket: number, answer: WebAnswer): void;
-}
-
-/** Carries HTTPS requests. Answers each with one `onFetched`, never from inside `ask`. */
-export interface Web {
-  /** Trusts the PEM text `roots` only. */
-  ask(ticket: number, request: WebRequest, roots: string): void;
-}
-
-/** What the memo tells the turn: "" or one line that says why nothing was kept. */
-export interface MemoEvents {
-  onSaved(problem: string): void;
-}
-
-/** Keeps a short text over restarts. Answers each `save` with one `onSaved`, never from inside. */
-export interface Memo {
-  /** What was kept when the process started; "" for nothing. */
-  readonly text: string;
-  save(text: string): void;
-}
-
 /** All of the world that a turn needs. */
 export interface Ports {
   readonly clock: Clock;
@@ -352,52 +307,6 @@ export interface Ports {
 
 export { TpmOperation, type TpmRequest } from "../codec/request.ts";
 
-/** What the TPM port tells the turn; never from inside a call into the port. */
-export interface TpmEvents {
-  /** There is a connection; sessions and transient handles from before mean nothing on it. */
-  onTpmOpened(): void;
-  /** There is none any more, or still none; it is tried again. The detail is one line. */
-  onTpmClosed(detail: string): void;
-  /**
-   * The answer to `perform` or `flushAll` with this ticket, in the order of asking. `rc` 0 is
-   * success, with a handle where one was made (else 0) and the bytes that
-   * `native/azimuth.h` names, valid until the event returns; `codec/outcome.ts` explains others.
-   */
-  onTpmDone(ticket: number, rc: number, handle: number, output: Uint8Array): void;
-}
-
-/** The TPM, one command at a time. Handles are those of the TPM. */
-export interface Tpm {
-  /** Connects and stays connected until `close`. */
-  open(): void;
-  /** Drops connection and requests at once; no event follows. */
-  close(): void;
-  /** Queues an operation; without a connection it is answered with RC_LOST. */
-  perform(ticket: number, request: TpmRequest): void;
-  /** Queues the end of all sessions and transient objects that this connection can see. */
-  flushAll(ticket: number): void;
-  /** Sets the password of a hierarchy, 0 .. 64 bytes, until the process ends. */
-  setPassword(hierarchy: number, password: Uint8Array): void;
-}
-
-/** Carries commands to a TPM. Answers never come from inside a call. */
-export interface Chip {
-  /** True when closing frees what was made: each connection has a TPM of its own. */
-  readonly isManaged: boolean;
-  /** Connects; answered by `onChipOpened` or `onChipClosed`. */
-  open(): void;
-  /** Sends a command, valid during the call; answered by `onChipAnswer` or `onChipClosed`. */
-  send(command: Uint8Array): void;
-  /** Forgets the connection; no event follows, and no late answer is taken for another. */
-  abandon(): void;
-}
-
-/** What a chip tells the TPM port. After `onChipClosed` nothing more comes until `open`. */
-export interface ChipEvents {
-  onChipOpened(): void;
-  /** One response, unchecked but for its length; valid until the event returns. */
-  onChipAnswer(response: Uint8Array): void;
-  onChipClosed(detail: string): void;
-}
-
+export type { Chip, ChipEvents, Tpm, TpmEvents } from "./hardware.ts";
+export type { Memo, MemoEvents, Web, WebAnswer, WebEvents, WebRequest } from "./service.ts";
 export type { Calendar, Exposure, Manager, Watchdog } from "./upkeep.ts";
