@@ -26,7 +26,7 @@ import {
   type WebRequest,
 } from "./core/effects.ts";
 import { LinkState } from "./core/link.ts";
-import type { Settings } from "./core/settings.ts";
+import { isInTpm, type Settings } from "./core/settings.ts";
 import { assert } from "./kit/assert.ts";
 import type { Prng } from "./kit/prng.ts";
 import { assertLimits, OUTBOX_BYTES, PACKET_BYTES_MAX, TRANSMIT_BYTES } from "./limits.ts";
@@ -249,7 +249,7 @@ export class Turn implements UplinkEvents, SignerEvents, TpmEvents, WebEvents, M
       case Verb.ABORT:
         return ports.uplink.abort();
       case Verb.SIGN:
-        if (endpoint.type === "tpm") return agent.machines.identity.sign(text);
+        if (isInTpm(endpoint)) return agent.machines.identity.sign(text);
         return ports.signer.sign(text);
       case Verb.PROBE: {
         const { host, httpsPort, deviceId } = endpoint;

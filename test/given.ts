@@ -29,6 +29,7 @@ export function settings(parts: {
       deviceId: "dev1",
       moduleId: "",
       key: KEY,
+      isSealed: false,
       caFile: "",
       keepAliveS: 240,
       modelId: "",

@@ -16,7 +16,7 @@ export interface Connection {
   readonly deviceId: string;
   /** "" for a device. */
   readonly moduleId: string;
-  /** The device key in base64; secret. "" with `x509`. */
+  /** The device key in base64; secret. "" with `x509`, or when it is elsewhere. */
   readonly key: string;
   /** The device proves itself by a certificate. */
   readonly x509: boolean;
@@ -70,10 +70,16 @@ export function isHostName(text: string): boolean {
   return text.length <= HOST_LENGTH_MAX && text.split(".").every((label) => LABEL.test(label));
 }
 
-/** Reads a device connection string; names in any order and any case, each at most once. */
-export function parseConnection(text: string): Connection | ConnectionProblem {
+/**
+ * Reads a device connection string; names in any order and any case, each at most once.
+ * @param isKeyElsewhere it may do without SharedAccessKey: the key is in the TPM
+ */
+export function parseConnection(
+  text: string,
+  isKeyElsewhere = false,
+): Connection | ConnectionProblem {
   const fields = new Map<string, string>();
-  const problem = collect(text, fields) ?? lacking(fields) ?? faulty(fields);
+  const problem = collect(text, fields) ?? lacking(fields, isKeyElsewhere) ?? faulty(fields);
   if (problem !== undefined) return { problem };
   const hub = address("HostName", fields.get("HostName"));
   if (typeof hub === "string") return { problem: hub };
@@ -117,13 +123,14 @@ function unknown(given: string, value: string, number: number): string {
   return isWord ? `unknown name ${given}; ${ALLOWED}` : `entry ${number} has no name; ${ALLOWED}`;
 }
 
-function lacking(fields: Map<string, string>): string | undefined {
+function lacking(fields: Map<string, string>, isKeyElsewhere: boolean): string | undefined {
   if (!fields.has("HostName")) return "HostName is missing";
   if (!fields.has("DeviceId")) return "DeviceId is missing";
   if (fields.has("SharedAccessKey")) {
     return isX509(fields) ? "SharedAccessKey and x509=true exclude each other" : undefined;
   }
-  return isX509(fields) ? undefined : "SharedAccessKey is missing (or x509=true)";
+  if (isX509(fields) || isKeyElsewhere) return undefined;
+  return "SharedAccessKey is missing (or x509=true, or key = tpm after azimuth seal)";
 }
 
 function faulty(fields: Map<string, string>): string | undefined {

@@ -8,8 +8,12 @@ import type { Settings } from "../core/settings.ts";
 import { formatProblem, validate } from "../core/validate.ts";
 import { macAddress } from "../port/network.ts";
 import { loadRoots } from "../port/roots.ts";
-import { isSameFile, load, readSecret } from "../port/settings.ts";
+import { isSameFile, load, type Parsed, readSecret } from "../port/settings.ts";
 import { fail, say, warn } from "./speech.ts";
+
+const KEY_LEFT =
+  "connection-string-file still holds a key, which is not used beside key = tpm; " +
+  "azimuth seal moves it into the TPM";
 
 /** Settings ready to run with, and what is worth a word although it is allowed. */
 export interface Configuration {
@@ -20,7 +24,11 @@ export interface Configuration {
 
 /** Reads and checks a settings file with the files it names; or one line for each problem. */
 export function configure(file: string): Configuration | readonly string[] {
-  const parsed = load(file);
+  return judge(file, load(file));
+}
+
+/** {@link configure} of what was read from `file` before, or is about to stand there. */
+export function judge(file: string, parsed: Parsed): Configuration | readonly string[] {
   const warnings: string[] = [];
   const secrets = new Map(filesWanted(parsed.entries).map((path) => [path, readSecret(path)]));
   for (const secret of secrets.values()) {
@@ -37,6 +45,7 @@ export function configure(file: string): Configuration | readonly string[] {
     const text = "there is no network interface whose MAC address could be taken";
     return [formatProblem(file, problemAt(parsed.entries, "registration-id", text))];
   }
+  if (settings.endpoint.isSealed && settings.endpoint.key !== "") warnings.push(KEY_LEFT);
   try {
     return { settings, roots: loadRoots(settings.endpoint.caFile), warnings };
   } catch (error) {

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { ENDORSEMENT, OWNER } from "../codec/request.ts";
 import { Level, type Ports, type TpmEvents, type WebEvents } from "../core/effects.ts";
 import { parsePlace } from "../core/place.ts";
-import { outcomeOf, type Settings } from "../core/settings.ts";
+import { isInTpm, outcomeOf, type Settings } from "../core/settings.ts";
 import { assert } from "../kit/assert.ts";
 import { Prng } from "../kit/prng.ts";
 import { VERSION } from "../kit/version.ts";
@@ -65,7 +65,7 @@ export async function run(file: string): Promise<void> {
   });
   const probe = new HttpsProbe({ onProbed: (probed) => turn.onProbed(probed) });
   const clock = new SystemClock();
-  const tpm = settings.endpoint.type === "tpm" ? tpmOf(settings, () => turn) : undefined;
+  const tpm = isInTpm(settings.endpoint) ? tpmOf(settings, () => turn) : undefined;
   const identity = tpm === undefined ? NO_IDENTITY : identityOf(settings, tpm, () => turn, log);
   const others = { clock, uplink, signer, probe, pins, alarm, control, log, reload, exit };
   const ports: Ports = { ...others, ...identity, sha256 };
@@ -78,13 +78,14 @@ export async function run(file: string): Promise<void> {
   tpm?.open();
 }
 
-/** What an endpoint asks whose identity is in a TPM. */
+/** What an endpoint asks whose key is in a TPM; of DPS, where that has given it. */
 function identityOf(
-  { agent }: Settings,
+  { agent, endpoint }: Settings,
   tpm: Courier,
   turn: () => Turn,
   log: StderrLog,
 ): typeof NO_IDENTITY {
+  if (endpoint.type !== "tpm") return { ...NO_IDENTITY, tpm };
   const path = join(agent.stateFolder, ASSIGNMENT_FILE);
   const memo = new FileMemo({ onSaved: (problem) => turn().onSaved(problem) }, path);
   if (memo.problem !== "") log.write(Level.WARNING, memo.problem);
@@ -100,7 +101,7 @@ const NO_IDENTITY: Pick<Ports, "tpm" | "web" | "memo"> = {
 };
 
 function never(): void {
-  assert(false, "only an endpoint of type tpm asks for its TPM, for DPS and for its assignment");
+  assert(false, "TPM, DPS and assignment are asked for only by an endpoint that has them");
 }
 
 function sha256(bytes: Uint8Array): Uint8Array {

@@ -292,7 +292,7 @@ export interface Ports {
   readonly alarm: Alarm;
   readonly control: Control;
   readonly log: Log;
-  /** Of an endpoint of type tpm only; otherwise never called. */
+  /** Of an endpoint whose key is in the TPM, web and memo of type tpm; else never called. */
   readonly tpm: Pick<Tpm, "perform" | "flushAll">;
   readonly web: Web;
   readonly memo: Memo;

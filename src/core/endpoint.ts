@@ -14,6 +14,7 @@ export type FileText = { readonly text: string } | { readonly problem: string };
 
 const SECRET_FILE = "connection-string-file";
 const SECRET_TEXT = "connection-string";
+const KEY_PLACE = "key";
 
 const OWNER_FILE = "owner-password-file";
 const ENDORSEMENT_FILE = "endorsement-password-file";
@@ -47,7 +48,8 @@ export function endpointOf(
     sheet.add("endpoint", name, `does not go with type ${type}; allowed: with type ${other}`);
   }
   const tpm = tpmOf(sheet, isTpm, fileOf);
-  const connection = isTpm ? NO_CONNECTION : connectionOf(sheet, fileOf);
+  const isSealed = !isTpm && sheet.text("endpoint", KEY_PLACE).toLowerCase() === "tpm";
+  const connection = isTpm ? NO_CONNECTION : connectionOf(sheet, fileOf, isSealed);
   if (connection === undefined) return undefined;
   const isOverridden = sheet.entry("endpoint", "mqtt-port") !== undefined;
   return {
@@ -62,6 +64,7 @@ export function endpointOf(
     deviceId: connection.deviceId,
     moduleId: connection.moduleId,
     key: connection.key,
+    isSealed,
     caFile: sheet.text("endpoint", "ca-file"),
     keepAliveS: sheet.number("endpoint", "keep-alive"),
     modelId: sheet.text("endpoint", "model-id"),
@@ -104,7 +107,11 @@ function passwordOf(sheet: Sheet, key: string, fileOf: (path: string) => FileTex
 }
 
 /** The connection string, from whichever of the two keys is given. */
-function connectionOf(sheet: Sheet, fileOf: (path: string) => FileText): Connection | undefined {
+function connectionOf(
+  sheet: Sheet,
+  fileOf: (path: string) => FileText,
+  isSealed: boolean,
+): Connection | undefined {
   const inline = sheet.entry("endpoint", SECRET_TEXT);
   const file = sheet.entry("endpoint", SECRET_FILE);
   const rule = `allowed: exactly one of ${SECRET_TEXT} and ${SECRET_FILE}`;
@@ -114,7 +121,15 @@ function connectionOf(sheet: Sheet, fileOf: (path: string) => FileText): Connect
     sheet.add("endpoint", second.key, text);
     return undefined;
   }
-  if (inline !== undefined) return parsed(sheet, SECRET_TEXT, inline.value, "");
+  if (inline !== undefined) {
+    const connection = parsed(sheet, SECRET_TEXT, inline.value, "", isSealed);
+    if (isSealed && connection !== undefined && connection.key !== "") {
+      const beside = `${KEY_PLACE} = tpm of line ${sheet.line("endpoint", KEY_PLACE)}`;
+      const text = `holds SharedAccessKey beside ${beside}; allowed: one of them (azimuth seal)`;
+      sheet.add("endpoint", SECRET_TEXT, text);
+    }
+    return connection;
+  }
   if (file === undefined) {
     const isMissing =
       sheet.isMissing("endpoint", SECRET_TEXT) && sheet.isMissing("endpoint", SECRET_FILE);
@@ -123,13 +138,22 @@ function connectionOf(sheet: Sheet, fileOf: (path: string) => FileText): Connect
   }
   if (!sheet.isSound("endpoint", SECRET_FILE)) return undefined;
   const content = fileOf(file.value);
-  if ("text" in content) return parsed(sheet, SECRET_FILE, content.text, "in that file ");
+  // A key that is still in that file: azimuth seal was cut off between the two files.
+  if ("text" in content) {
+    return parsed(sheet, SECRET_FILE, content.text, "in that file ", isSealed);
+  }
   sheet.add("endpoint", SECRET_FILE, content.problem);
   return undefined;
 }
 
-function parsed(sheet: Sheet, key: string, text: string, where: string): Connection | undefined {
-  const connection = parseConnection(text.trim());
+function parsed(
+  sheet: Sheet,
+  key: string,
+  text: string,
+  where: string,
+  isSealed: boolean,
+): Connection | undefined {
+  const connection = parseConnection(text.trim(), isSealed);
   if ("problem" in connection) {
     sheet.add("endpoint", key, `${where}${connection.problem}`);
     return undefined;

@@ -25,12 +25,15 @@ export enum Ended {
   UNREGISTERED,
 }
 
-/** What the ports of an endpoint of type tpm give at start. */
+/** What the ports of an endpoint give at start; without type tpm an assignment is nothing. */
 export interface Origin {
   /** The text of the assignment that was kept; "" for none. */
   readonly assignment: string;
   readonly sha256: Sha256;
 }
+
+const KEY_GONE = "there is no device key in the TPM: it was cleared or replaced";
+const SEAL_AGAIN = "; put the connection string back into the settings and run azimuth seal again";
 
 const encoder = new TextEncoder();
 
@@ -44,7 +47,10 @@ export function placed(
   return { ...endpoint, hubName, host: hubName, deviceId };
 }
 
-/** Of an endpoint of type tpm; for others nothing is ever due here and nothing asked for. */
+/**
+ * Of an endpoint whose key is in the TPM. Only with type tpm anything is ever due here; with a
+ * key of its own nothing is asked for either.
+ */
 export class Identity {
   readonly vault: Vault;
   readonly provision: Provision;
@@ -160,7 +166,8 @@ export class Identity {
       return Ended.UNSIGNED;
     }
     if (signing.isAbsent) {
-      this.problem = "there is no device key in the TPM: it was cleared or replaced";
+      const { isSealed } = this.endpoint;
+      this.problem = `${KEY_GONE}${isSealed ? SEAL_AGAIN : ""}`;
       return Ended.UNSIGNED;
     }
     this.signature = encodeBase64(signing.signature);

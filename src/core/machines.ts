@@ -16,7 +16,7 @@ import { Lamps } from "./lamps.ts";
 import { type Greeting, Link } from "./link.ts";
 import { Outbox } from "./outbox.ts";
 import { Recovery } from "./recovery.ts";
-import type { EndpointSettings, Settings } from "./settings.ts";
+import { type EndpointSettings, isInTpm, type Settings } from "./settings.ts";
 import { Telemetry } from "./telemetry.ts";
 import { Traffic } from "./traffic.ts";
 import { Verdict } from "./verdict.ts";
@@ -70,7 +70,7 @@ export class Machines {
 
   /** What keeps the device key from signing, as far as is known; "" for nothing. */
   get signerFault(): string {
-    return this.endpoint.type === "tpm" ? this.identity.vault.fault : "";
+    return isInTpm(this.endpoint) ? this.identity.vault.fault : "";
   }
 
   /** A registration has ended well. */

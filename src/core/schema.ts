@@ -122,6 +122,16 @@ export const KEYS: readonly Key[] = [
   },
   {
     section: "endpoint",
+    name: "key",
+    value: choices("connection-string", "tpm"),
+    fallback: "connection-string",
+    applies: Applies.RESTART,
+    meaning:
+      "For sas: where the device's key is; connection-string: there, " +
+      "tpm: in the TPM, where azimuth seal puts it, and not in the connection string.",
+  },
+  {
+    section: "endpoint",
     name: "id-scope",
     value: ID_SCOPE,
     fallback: "",
@@ -160,7 +170,7 @@ export const KEYS: readonly Key[] = [
     value: TPM,
     fallback: "/dev/tpmrm0",
     applies: Applies.RESTART,
-    meaning: "For tpm: where the TPM is.",
+    meaning: "For tpm, and for sas with key = tpm: where the TPM is.",
   },
   {
     section: "endpoint",

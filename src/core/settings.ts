@@ -22,8 +22,10 @@ export interface EndpointSettings {
   readonly deviceId: string;
   /** "" for a device identity. */
   readonly moduleId: string;
-  /** Device key in base64; secret. */
+  /** Device key in base64, "" when it is known to the TPM alone; secret. */
   readonly key: string;
+  /** Of `sas`: the TPM signs with the key that `azimuth seal` has put there. */
+  readonly isSealed: boolean;
   /** PEM file of trusted roots; "" for the roots that Azure publishes. */
   readonly caFile: string;
   readonly keepAliveS: number;
@@ -34,13 +36,18 @@ export interface EndpointSettings {
   readonly dpsPort: number;
   readonly idScope: string;
   readonly registrationId: string;
-  /** Of `tpm`: `/dev/tpmrm0`, `swtpm:HOST:PORT` or `swtpm:/PATH`. */
+  /** Where the TPM is: `/dev/tpmrm0`, `swtpm:HOST:PORT` or `swtpm:/PATH`. */
   readonly tpm: string;
   /** Hide keys from whoever listens on the TPM's bus, at some cost of time. */
   readonly isHidden: boolean;
   /** Passwords of the hierarchies; secret. */
   readonly ownerPassword: string;
   readonly endorsementPassword: string;
+}
+
+/** True when the device key is in the TPM, however it came there. */
+export function isInTpm({ type, isSealed }: EndpointSettings): boolean {
+  return type === "tpm" || isSealed;
 }
 
 /** How the connection is kept; the names are Kura's. */

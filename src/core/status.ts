@@ -8,6 +8,7 @@ import { type Agent, AgentState } from "./agent.ts";
 import { Hold, type Lamp } from "./lamp.ts";
 import { LinkState } from "./link.ts";
 import { ProvisionState } from "./provision.ts";
+import { isInTpm } from "./settings.ts";
 import { TwinState } from "./twin.ts";
 import { VaultState } from "./vault.ts";
 
@@ -27,7 +28,7 @@ export interface Status {
     readonly deviceId: string;
     readonly tokenExpires: string | null;
   };
-  /** Of an endpoint of type tpm; null for others. */
+  /** Null when the device key is not in the TPM; about DPS only with type tpm. */
   readonly tpm: {
     readonly state: string;
     readonly fault: string | null;
@@ -69,7 +70,7 @@ function queueOf(agent: Agent): { [key: string]: number } {
 }
 
 function tpmOf(agent: Agent): Status["tpm"] {
-  if (agent.settings.endpoint.type !== "tpm") return null;
+  if (!isInTpm(agent.settings.endpoint)) return null;
   const { vault, provision } = agent.machines.identity;
   const { registrationId, assignment, problem } = provision;
   return {
@@ -180,13 +181,15 @@ function endpointText({ endpoint, tpm }: Status): string {
   return `${endpoint.deviceId} at ${endpoint.host}:${endpoint.port} (${endpoint.type})`;
 }
 
-function tpmRows({ tpm }: Status): string[] {
+function tpmRows({ tpm, endpoint }: Status): string[] {
   if (tpm === null) return [];
+  const row = `tpm        ${tpm.fault ?? tpm.state}`;
+  if (endpoint.type !== "tpm") return [row];
   const id = tpm.registrationId ?? "not known yet";
   const last = tpm.registeredAt === null ? "never registered" : `registered ${tpm.registeredAt}`;
   const now = tpm.registration === "off" ? "" : `, registering (${tpm.registration})`;
   return [
-    `tpm        ${tpm.fault ?? tpm.state}`,
+    row,
     `dps        ${id}, ${last}${now}${tpm.problem === null ? "" : `; last: ${tpm.problem}`}`,
   ];
 }

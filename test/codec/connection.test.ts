@@ -40,6 +40,11 @@ describe("taken", () => {
     expect(parseConnection(text)).toEqual({ ...PLAIN, moduleId: "m1" });
   });
 
+  test("no key, where that is elsewhere", () => {
+    const keyless = "HostName=hub.azure-devices.net;DeviceId=d1";
+    expect(parseConnection(keyless, true)).toEqual({ ...PLAIN, key: "" });
+  });
+
   test("X.509 instead of a key", () => {
     const text = "HostName=hub.azure-devices.net;DeviceId=d1;x509=True";
     expect(parseConnection(text)).toEqual({ ...PLAIN, key: "", x509: true });

@@ -5,7 +5,8 @@
 import { describe, expect, test } from "bun:test";
 import { type FileText, filesWanted } from "../../src/core/endpoint.ts";
 import { PLACE_WORDS } from "../../src/core/place.ts";
-import { CONNECTION, entries, problemsOf, settingsOf, withLines } from "./file.ts";
+import { isInTpm } from "../../src/core/settings.ts";
+import { CONNECTION, entries, KEY, problemsOf, settingsOf, withLines } from "./file.ts";
 
 describe("files wanted", () => {
   test("none, the one named, none when the path is faulty", () => {
@@ -42,7 +43,7 @@ describe("the connection string", () => {
     const file = problemsOf("[endpoint]\nconnection-string-file = /k", () => ({
       text: "HostName=h.net;DeviceId=d",
     }));
-    const text = "SharedAccessKey is missing (or x509=true)";
+    const text = "SharedAccessKey is missing (or x509=true, or key = tpm after azimuth seal)";
     expect(inline).toEqual([`a.ini:2: [endpoint] connection-string: ${text}`]);
     expect(file).toEqual([`a.ini:2: [endpoint] connection-string-file: in that file ${text}`]);
   });
@@ -68,6 +69,40 @@ describe("the connection string", () => {
     expect(problemsOf(text, fileOf)).toEqual([
       "a.ini:2: [endpoint] connection-string-file: does not start with /; " +
         "allowed: an absolute path",
+    ]);
+  });
+});
+
+describe("a key in the TPM", () => {
+  const SEALED = "[endpoint]\nconnection-string = HostName=h.net;DeviceId=d\nkey = TPM";
+
+  test("the connection string does without it, and the TPM signs", () => {
+    const { endpoint } = settingsOf(`${SEALED}\ntpm = swtpm:/s`);
+    expect(endpoint).toMatchObject({ type: "sas", isSealed: true, key: "", tpm: "swtpm:/s" });
+    expect(endpoint).toMatchObject({ hubName: "h.net", deviceId: "d" });
+    const plain = settingsOf(withLines("key = connection-string")).endpoint;
+    expect([plain.isSealed, isInTpm(plain), isInTpm(endpoint)]).toEqual([false, false, true]);
+  });
+
+  test("a key beside it in the same file is one too many", () => {
+    expect(problemsOf(withLines("key = tpm"))).toEqual([
+      "a.ini:2: [endpoint] connection-string: holds SharedAccessKey beside key = tpm of line 3; " +
+        "allowed: one of them (azimuth seal)",
+    ]);
+  });
+
+  test("a key still in the other file is taken along: sealing was cut between the two", () => {
+    const text = "[endpoint]\nconnection-string-file = /k\nkey = tpm";
+    expect(settingsOf(text, () => ({ text: CONNECTION })).endpoint).toMatchObject({
+      isSealed: true,
+      key: KEY,
+    });
+    expect(settingsOf(text, () => ({ text: "HostName=h.net;DeviceId=d" })).endpoint.key).toBe("");
+  });
+
+  test("anything else where the key might be is refused", () => {
+    expect(problemsOf(withLines("key = tmp"))).toEqual([
+      'a.ini:3: [endpoint] key: "tmp" is not one of them; allowed: connection-string or tpm',
     ]);
   });
 });

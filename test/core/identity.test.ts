@@ -6,7 +6,7 @@ import { describe, expect, test } from "bun:test";
 import { AgentState } from "../../src/core/agent.ts";
 import { parseAssignment } from "../../src/core/assignment.ts";
 import { Cause } from "../../src/core/effects.ts";
-import { connack } from "../rig.ts";
+import { connack, settings } from "../rig.ts";
 import {
   answered,
   assigned,
@@ -203,6 +203,56 @@ describe("a hub that refuses", () => {
     rig.turn.onData(connack(5));
     rig.probed({ status: 404 });
     expect(state(enclave)).toBe("WAITING");
+  });
+});
+
+describe("a sealed key", () => {
+  const sealed = (): Enclave => {
+    const given = settings({ endpoint: { isSealed: true, key: "" } });
+    const enclave = new Enclave(given);
+    enclave.tpm.persistent.set(IDENTITY, { area: Buffer.alloc(2), key: DEVICE_KEY });
+    return enclave;
+  };
+
+  test("signs for the hub of the connection string, and DPS is never asked", () => {
+    const enclave = sealed().start().settle();
+    expect([state(enclave), enclave.asked]).toEqual(["LINKING", []]);
+    const token = tokenOf(DEVICE_KEY, 1_700_003_600, "dev1", "hub.example");
+    expect(password(enclave)).toBe(token);
+    for (let times = 0; times < 12; times++) refuse(enclave);
+    expect(enclave.asked).toEqual([]);
+  });
+
+  test("that is gone is told with what to do, again and again, and works once it is back", () => {
+    const enclave = sealed();
+    enclave.tpm.persistent.clear();
+    enclave.start().settle();
+    for (let times = 0; times < 3; times++) {
+      expect(state(enclave)).toBe("WAITING");
+      expect(enclave.rig.turn.agent.machines.verdict.text).toBe(
+        "the device key did not sign the token (there is no device key in the TPM: it was " +
+          "cleared or replaced; put the connection string back into the settings and run " +
+          "azimuth seal again)",
+      );
+      enclave.rig.ring();
+      enclave.settle();
+    }
+    expect(enclave.asked).toEqual([]);
+    enclave.tpm.persistent.set(IDENTITY, { area: Buffer.alloc(2), key: DEVICE_KEY });
+    enclave.rig.ring();
+    enclave.settle();
+    expect(state(enclave)).toBe("LINKING");
+  });
+
+  test("in a TPM that is not there is told, and it waits", () => {
+    const enclave = sealed();
+    enclave.rig.turn.start();
+    enclave.rig.turn.onTpmClosed("/dev/tpmrm0: ENOENT: there is no TPM");
+    expect(state(enclave)).toBe("WAITING");
+    expect(enclave.rig.turn.agent.machines.verdict.text).toBe(
+      "the device key did not sign the token " +
+        "(the TPM could not sign: /dev/tpmrm0: ENOENT: there is no TPM)",
+    );
   });
 });
 

@@ -22,6 +22,7 @@ const DEFAULTS: Record<string, string | null> = {
   "endpoint mqtt-port": "8883",
   "endpoint https-port": "443",
   "endpoint keep-alive": "240",
+  "endpoint key": "connection-string",
   "endpoint model-id": "",
   "data connect.auto-on-startup": "false",
   "data connect.retry-interval": "60",

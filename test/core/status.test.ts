@@ -122,6 +122,20 @@ test("each state has its name", () => {
 });
 
 describe("with a TPM", () => {
+  test("that holds a sealed key: its row, and nothing of DPS", () => {
+    const rig = new Rig(settings({ endpoint: { isSealed: true, key: "" } }));
+    rig.turn.start();
+    rig.turn.onTpmClosed("/dev/tpmrm0: ENOENT: there is no TPM");
+    const { agent } = rig.turn;
+    expect(statusOf(agent)).toMatchObject({
+      endpoint: { type: "sas", deviceId: "dev1" },
+      tpm: { state: "closed", fault: "/dev/tpmrm0: ENOENT: there is no TPM", registration: "off" },
+    });
+    const rows = statusText(agent).split("\n");
+    expect(rows).toContain("tpm        /dev/tpmrm0: ENOENT: there is no TPM");
+    expect(rows.filter((row) => row.startsWith("dps"))).toEqual([]);
+  });
+
   test("before and after a registration, as JSON and as text", () => {
     const enclave = new Enclave().start();
     const { agent } = enclave.rig.turn;

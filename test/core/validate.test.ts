@@ -31,6 +31,7 @@ describe("sound files", () => {
         deviceId: "gw1",
         moduleId: "",
         key: KEY,
+        isSealed: false,
         caFile: "",
         keepAliveS: 240,
         modelId: "",

@@ -32,6 +32,7 @@ function settingsFor(order: Order): Settings {
       deviceId: order.deviceId,
       moduleId: "",
       key: order.key,
+      isSealed: false,
       caFile: order.caFile,
       keepAliveS: 240,
       modelId: "",
