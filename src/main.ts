@@ -5,6 +5,7 @@
 import { check } from "./command/configuration.ts";
 import { forward } from "./command/request.ts";
 import { run } from "./command/run.ts";
+import { seal } from "./command/seal.ts";
 import { fail, say } from "./command/speech.ts";
 import { tpm } from "./command/tpm.ts";
 import { type Command, HELP, parseArguments } from "./core/usage.ts";
@@ -26,6 +27,8 @@ function carryOut(command: Command): void | Promise<void> {
       return forward(command.reach, ["led", command.lamp, command.action]);
     case "tpm":
       return tpm(command);
+    case "seal":
+      return seal(command);
     case "version":
       say(`azimuth ${VERSION}`);
       return;

@@ -1,5 +1,5 @@
 // Chip: builds the way to a TPM from what an operator wrote.
-// Neighbours: `run` and `tpm` want a courier; `port/courier`, `port/tpm` and the chips are it.
+// Neighbours: `run`, `tpm` and `seal` want a courier; `port/courier`, `port/tpm`, chips are it.
 // Invariant: a library that cannot be loaded ends the process with the reason.
 
 import { dirname } from "node:path";
@@ -13,6 +13,9 @@ import { findLibrary } from "../port/library.ts";
 import { SocketChip } from "../port/swtpm.ts";
 import { Library } from "../port/tpm.ts";
 import { fail } from "./speech.ts";
+
+/** swtpm serves one program at a time and lets others wait without a word. */
+export const FIRST_ANSWER_MS = 5_000;
 
 /**
  * A courier to the TPM at `place`; `library` is the path of libazimuth.so, "" to look for it.

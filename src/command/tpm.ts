@@ -17,11 +17,9 @@ import {
 import type { TpmCommand } from "../core/usage.ts";
 import { barcode } from "../port/barcode.ts";
 import { macAddress } from "../port/network.ts";
-import { makeCourier } from "./chip.ts";
+import { FIRST_ANSWER_MS, makeCourier } from "./chip.ts";
 import { fail, say, warn } from "./speech.ts";
 
-/** swtpm serves one program at a time and lets others wait without a word. */
-const FIRST_ANSWER_MS = 5_000;
 /** Columns that are drawn into when nothing tells how many there are: a serial console's. */
 const COLUMNS = 80;
 

@@ -83,7 +83,7 @@ const nothing = (): readonly Step[] => [];
 
 /** Finds the endorsement and storage root keys, or makes them. */
 export class Identify extends Procedure {
-  readonly what = "read its keys";
+  readonly what: string = "read its keys";
   endorsementKey: Uint8Array = new Uint8Array(0);
   storageKey: Uint8Array = new Uint8Array(0);
   /** Keys made just now, in words; "" for none. */
@@ -93,8 +93,12 @@ export class Identify extends Procedure {
     this.made = "";
     return [
       this.keyAt(ENDORSEMENT_HANDLE, ENDORSEMENT, ENDORSEMENT_TEMPLATE, "endorsement key"),
-      this.keyAt(STORAGE_HANDLE, OWNER, STORAGE_TEMPLATE, "storage root key"),
+      this.storageStep(),
     ];
+  }
+
+  protected storageStep(): Step {
+    return this.keyAt(STORAGE_HANDLE, OWNER, STORAGE_TEMPLATE, "storage root key");
   }
 
   private keyAt(handle: number, hierarchy: number, template: Uint8Array, name: string): Step {
@@ -134,7 +138,7 @@ export class Identify extends Procedure {
 }
 
 /** The TPM2B_PUBLIC at the start of ReadPublic's output, a copy. */
-function publicIn(output: Uint8Array): Uint8Array {
+export function publicIn(output: Uint8Array): Uint8Array {
   if (output.length < 2) return new Uint8Array(0);
   return output.slice(0, 2 + ((output[0]! << 8) | output[1]!));
 }

@@ -33,6 +33,20 @@ export interface TpmCommand {
   readonly library: string;
 }
 
+/** `azimuth seal`. */
+export interface SealCommand {
+  readonly name: "seal";
+  readonly file: string;
+  /** Where the TPM is; "" for the place that the file names. */
+  readonly placeText: string;
+  /** Give up a key of another kind that is in the TPM. */
+  readonly isReplacing: boolean;
+  /** "" for none. */
+  readonly ownerPasswordFile: string;
+  /** Path of libazimuth.so; "" to look for it. */
+  readonly library: string;
+}
+
 /** One command line, understood. */
 export type Command =
   | { readonly name: "run" | "check"; readonly file: string }
@@ -45,6 +59,7 @@ export type Command =
       readonly action: "on" | "off" | "auto";
     }
   | TpmCommand
+  | SealCommand
   | { readonly name: "version" | "help" };
 
 /** One line about a command line that was not understood; the process exits with 2. */
@@ -61,6 +76,7 @@ const NAMES = [
   "reload",
   "led",
   "tpm",
+  "seal",
   "version",
   "help",
 ] as const;
@@ -79,15 +95,22 @@ interface Option {
 const TO_THE_AGENT: readonly Name[] = ["status", "connect", "disconnect", "reload", "led"];
 
 const OPTIONS: readonly Option[] = [
-  { long: "--config", short: "-c", takesValue: true, of: ["run", "check", ...TO_THE_AGENT] },
+  {
+    long: "--config",
+    short: "-c",
+    takesValue: true,
+    of: ["run", "check", "seal", ...TO_THE_AGENT],
+  },
   { long: "--socket", short: "-s", takesValue: true, of: TO_THE_AGENT },
   { long: "--json", short: "", takesValue: false, of: ["status", "tpm"] },
   { long: "--enrollment", short: "", takesValue: false, of: ["tpm"] },
   { long: "--device-id", short: "", takesValue: true, of: ["tpm"] },
   { long: "--qr", short: "", takesValue: false, of: ["tpm"] },
   { long: "--create", short: "", takesValue: false, of: ["tpm"] },
-  { long: "--tpm", short: "", takesValue: true, of: ["tpm"] },
-  { long: "--library", short: "", takesValue: true, of: ["tpm"] },
+  { long: "--replace", short: "", takesValue: false, of: ["seal"] },
+  { long: "--owner-password-file", short: "", takesValue: true, of: ["seal"] },
+  { long: "--tpm", short: "", takesValue: true, of: ["tpm", "seal"] },
+  { long: "--library", short: "", takesValue: true, of: ["tpm", "seal"] },
 ];
 
 /** Device ids of IoT Hub (azure-docs, iot-hub-devguide-identity-registry). */
@@ -106,6 +129,7 @@ usage: azimuth COMMAND [OPTION ...]
   reload                 read the settings file again
   led NAME on|off|auto   set a lamp by hand; auto: the twin decides again
   tpm [--json]           show the TPM's keys, as DPS wants them, and its state
+  seal                   move the key of the connection string into the TPM
   version                print the version
   help                   print this text
 
@@ -118,7 +142,14 @@ options of tpm
       --device-id ID     device id in it (the MAC address, as 0a1b2c3d4e5f)
       --qr               also draw registration id and endorsement key to scan
       --create           make keys that are missing, as a registration does
-      --tpm PLACE        device, swtpm:HOST:PORT or swtpm:/PATH (${TPM_DEVICE})
+
+options of seal
+      --replace          give up a key in the TPM that is not from seal
+      --owner-password-file FILE   password of the TPM's owner, if it has one
+
+options of tpm and seal
+      --tpm PLACE        device, swtpm:HOST:PORT or swtpm:/PATH (${TPM_DEVICE},
+                         seal: as the settings file says)
       --library PATH     libazimuth.so, where it is not found by itself
 
 exit codes: 0 done, 1 refused or failed, 2 not understood
@@ -215,18 +246,35 @@ function simple(name: Exclude<Name, "led">, words: Words): Command | UsageProble
       return { name, reach: reachOf(words) };
     case "tpm":
       return tpm(words.options);
+    case "seal":
+      return seal(words.options);
     case "version":
     case "help":
       return { name };
   }
 }
 
+function seal(options: Words["options"]): SealCommand | UsageProblem {
+  const placeText = options.get("--tpm") ?? "";
+  if (placeText !== "" && parsePlace(placeText) === undefined) return misplaced(placeText);
+  return {
+    name: "seal",
+    file: options.get("--config") ?? SETTINGS_FILE,
+    placeText,
+    isReplacing: options.has("--replace"),
+    ownerPasswordFile: options.get("--owner-password-file") ?? "",
+    library: options.get("--library") ?? "",
+  };
+}
+
+function misplaced(placeText: string): UsageProblem {
+  return { problem: `--tpm ${JSON.stringify(placeText)}; allowed: ${PLACE_WORDS}` };
+}
+
 function tpm(options: Words["options"]): TpmCommand | UsageProblem {
   const placeText = options.get("--tpm") ?? TPM_DEVICE;
   const place = parsePlace(placeText);
-  if (place === undefined) {
-    return { problem: `--tpm ${JSON.stringify(placeText)}; allowed: ${PLACE_WORDS}` };
-  }
+  if (place === undefined) return misplaced(placeText);
   const isEnrollment = options.has("--enrollment");
   const outputs = ["--json", "--enrollment", "--qr"].filter((long) => options.has(long));
   if (outputs.length > 1) return { problem: `${outputs.join(" and ")} exclude each other` };

@@ -67,7 +67,7 @@ export class Vault {
   private readonly open = new Set<number>();
 
   constructor(
-    private readonly effects: Effects,
+    private readonly effects: Pick<Effects, "perform" | "sweep">,
     private readonly counters: Counters,
   ) {}
 

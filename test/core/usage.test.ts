@@ -3,7 +3,13 @@
 // Invariant: what the help promises is parsed here, word by word.
 
 import { describe, expect, test } from "bun:test";
-import { HELP, parseArguments, SETTINGS_FILE, type TpmCommand } from "../../src/core/usage.ts";
+import {
+  HELP,
+  parseArguments,
+  SETTINGS_FILE,
+  type SealCommand,
+  type TpmCommand,
+} from "../../src/core/usage.ts";
 
 /** Parses a command line as a shell without quotes would split it. */
 function parse(line: string) {
@@ -18,6 +24,14 @@ const TPM: TpmCommand = {
   deviceId: "",
   isScanned: false,
   isCreating: false,
+  library: "",
+};
+const SEAL: SealCommand = {
+  name: "seal",
+  file: SETTINGS_FILE,
+  placeText: "",
+  isReplacing: false,
+  ownerPasswordFile: "",
   library: "",
 };
 const SWTPM = { placeText: "swtpm:/s", place: { path: "/s" } };
@@ -58,6 +72,10 @@ describe("understood", () => {
       "tpm --enrollment --device-id ac:de:48:00:11:22",
       { ...TPM, output: "enrollment", deviceId: "ac:de:48:00:11:22" },
     ],
+    ["seal", SEAL],
+    ["seal -c a.ini --replace", { ...SEAL, file: "a.ini", isReplacing: true }],
+    ["seal --tpm swtpm:/s --library l.so", { ...SEAL, placeText: "swtpm:/s", library: "l.so" }],
+    ["seal --owner-password-file /p", { ...SEAL, ownerPasswordFile: "/p" }],
     ["version", { name: "version" }],
     ["--version", { name: "version" }],
     ["-V", { name: "version" }],
@@ -81,7 +99,7 @@ describe("not understood", () => {
     [
       "fly",
       'unknown command "fly"; allowed: run, check, status, connect, disconnect, reload, led, ' +
-        "tpm, version, help",
+        "tpm, seal, version, help",
     ],
     ["constructor", expect.stringContaining('unknown command "constructor"')],
     ["run now", 'azimuth run takes no argument "now"'],
@@ -101,6 +119,12 @@ describe("not understood", () => {
       '--tpm "tpm0"; allowed: a device like /dev/tpmrm0, swtpm:HOST:PORT or ' +
         "swtpm:/PATH of a socket",
     ],
+    [
+      "seal --tpm tpm0",
+      '--tpm "tpm0"; allowed: a device like /dev/tpmrm0, swtpm:HOST:PORT or ' +
+        "swtpm:/PATH of a socket",
+    ],
+    ["seal --key AAAA", expect.stringContaining('azimuth seal has no option "--key"; allowed: ')],
     ["tpm --json --enrollment", "--json and --enrollment exclude each other"],
     ["tpm --json --qr", "--json and --qr exclude each other"],
     ["tpm --device-id a", "--device-id goes with --enrollment"],
@@ -141,7 +165,9 @@ describe("help", () => {
       "--enrollment",
       "--json",
       "--library",
+      "--owner-password-file",
       "--qr",
+      "--replace",
       "--socket",
       "--tpm",
     ]);

@@ -51,6 +51,8 @@ export class TpmModel {
   readonly transient = new Map<number, Thing>();
   readonly sessions = new Set<number>();
   isStarted = false;
+  /** Whether the last key that was given to be wrapped was hidden on the bus. */
+  isCovered = false;
   private wrapped: Thing[] = [];
   private credential: readonly Buffer[] = [];
   private made = 0;
@@ -104,6 +106,8 @@ export class TpmModel {
         return this.sessions.has(c) ? done(sized(Buffer.alloc(16, 7))) : refused(0x910);
       case TpmOperation.IMPORT:
         return this.importKey(input);
+      case TpmOperation.CREATE:
+        return this.create(b, input);
       case TpmOperation.LOAD:
         return this.load(input);
       case TpmOperation.HMAC:
@@ -155,6 +159,16 @@ export class TpmModel {
     } catch {
       return refused(RC_INTEGRITY);
     }
+  }
+
+  /** An object of this template with the value that was given, behind a session or in clear. */
+  private create(session: number, input: Uint8Array): Answer {
+    if (session !== 0 && !this.sessions.has(session)) return refused(0x910);
+    const [sensitive, area] = wholes(input);
+    const [, value] = wholes(sensitive!.subarray(2));
+    this.isCovered = session !== 0;
+    this.wrapped.push({ area: area!, key: value!.subarray(2) });
+    return done(Buffer.concat([sized(u16(this.wrapped.length - 1)), area!]));
   }
 
   private load(input: Uint8Array): Answer {
