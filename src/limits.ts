@@ -32,6 +32,10 @@ export const METHOD_RID_BYTES_MAX = 256;
 /** Longest line a control client may send, and clients served at once. */
 export const CONTROL_LINE_BYTES_MAX = 4096;
 export const CONTROL_CLIENTS_MAX = 8;
+/** Frames that wait for the socket when a WebSocket carries MQTT: at most so many bytes. */
+export const FRAME_TRANSMIT_BYTES = 64 * 1024 - 1;
+/** Longest frame taken from the hub, beyond any packet and any coalescing of packets. */
+export const FRAME_BYTES_MAX = 16 * 1024 * 1024;
 
 // Steps of a connection, each with its own deadline
 export const DIAL_MS = 20_000;
@@ -40,6 +44,9 @@ export const CONNACK_MS = 30_000;
 export const SUBACK_MS = 25_000;
 export const PUBACK_MS = 30_000;
 export const TWIN_ANSWER_MS = 25_000;
+/** The uplink's own deadlines on the way; each ends before the link's, so that it can say more. */
+export const PROXY_MS = 17_000;
+export const UPGRADE_MS = 17_000;
 /** Twin requests in a row without an answer before the link counts as dead. */
 export const TWIN_TRIES = 3;
 /** After DISCONNECT the hub has this long to close the socket. */
@@ -92,6 +99,10 @@ export const REFUSALS_MS_MAX = 900_000;
 export const REPROVISION_MS = 1_800_000;
 /** Floor after the TPM has refused a password: more tries may lock it. */
 export const TPM_REFUSED_MS_MIN = 600_000;
+
+// Ways out of a site
+/** How long port 443 is kept to once it has worked where 8883 was blocked. */
+export const DETOUR_MS = 24 * 3_600_000;
 
 // Stopping
 /** Default time that in-flight messages get before a clean disconnect. */
@@ -176,6 +187,8 @@ export function assertLimits(): void {
   assert(SILENCE_MS + PINGRESP_MS < HALF_OPEN_MS, "a half-open link is noticed in time");
   assert(QUIESCE_S_MAX * 1000 <= PUBACK_MS, "a quiesce that is allowed can be waited for");
   assert(PUBACK_MS <= HALF_OPEN_MS, "a missing PUBACK is noticed in time");
+  assert(PROXY_MS < DIAL_MS, "a silent proxy is named before the dial is given up");
+  assert(UPGRADE_MS < TLS_MS, "a WebSocket refused in silence is named before TLS is blamed");
   assert(RENEW_S * (1 + RENEW_JITTER) < TOKEN_S - CLOCK_SKEW_S_MAX, "renewal precedes expiry");
   const needBytes = MESSAGE_BYTES_MAX + TRANSMIT_RESERVE_BYTES;
   assert(TRANSMIT_BYTES >= needBytes, "the largest message leaves the reserve free");

@@ -4,7 +4,13 @@
 
 import { join } from "node:path";
 import { ENDORSEMENT, OWNER } from "../codec/request.ts";
-import { Level, type Ports, type TpmEvents, type WebEvents } from "../core/effects.ts";
+import {
+  Level,
+  type Ports,
+  type TpmEvents,
+  type UplinkEvents,
+  type WebEvents,
+} from "../core/effects.ts";
 import { parsePlace } from "../core/place.ts";
 import { isInTpm, outcomeOf, type Settings } from "../core/settings.ts";
 import { assert } from "../kit/assert.ts";
@@ -14,6 +20,7 @@ import { TimerAlarm } from "../port/alarm.ts";
 import { SystemClock } from "../port/clock.ts";
 import { ControlServer } from "../port/control.ts";
 import type { Courier } from "../port/courier.ts";
+import { Dialer } from "../port/dial.ts";
 import { bootId, seed } from "../port/entropy.ts";
 import { GpioPins } from "../port/gpio.ts";
 import { HttpsProbe, HttpsWeb } from "../port/https.ts";
@@ -56,17 +63,20 @@ export async function run(file: string): Promise<void> {
     },
     settings.endpoint.key,
   );
-  const uplink = new Tls({
+  const dial = new Dialer().open;
+  const events: UplinkEvents = {
     onOpened: () => turn.onOpened(),
     onSecured: () => turn.onSecured(),
     onData: (chunk) => turn.onData(chunk),
     onWritable: () => turn.onWritable(),
     onClosed: (cause, detail) => turn.onClosed(cause, detail),
-  });
-  const probe = new HttpsProbe({ onProbed: (probed) => turn.onProbed(probed) });
+  };
+  const uplink = new Tls(events, dial);
+  const probe = new HttpsProbe({ onProbed: (probed) => turn.onProbed(probed) }, dial);
   const clock = new SystemClock();
   const tpm = isInTpm(settings.endpoint) ? tpmOf(settings, () => turn) : undefined;
-  const identity = tpm === undefined ? NO_IDENTITY : identityOf(settings, tpm, () => turn, log);
+  const identity =
+    tpm === undefined ? NO_IDENTITY : identityOf(settings, tpm, () => turn, log, dial);
   const others = { clock, uplink, signer, probe, pins, alarm, control, log, reload, exit };
   const ports: Ports = { ...others, ...identity, sha256 };
   const turn: Turn = new Turn(ports, settings, roots, new Prng(seed()), bootId());
@@ -84,13 +94,14 @@ function identityOf(
   tpm: Courier,
   turn: () => Turn,
   log: StderrLog,
+  dial: Dialer["open"],
 ): typeof NO_IDENTITY {
   if (endpoint.type !== "tpm") return { ...NO_IDENTITY, tpm };
   const path = join(agent.stateFolder, ASSIGNMENT_FILE);
   const memo = new FileMemo({ onSaved: (problem) => turn().onSaved(problem) }, path);
   if (memo.problem !== "") log.write(Level.WARNING, memo.problem);
   const events: WebEvents = { onFetched: (ticket, answer) => turn().onFetched(ticket, answer) };
-  return { tpm, memo, web: new HttpsWeb(events) };
+  return { tpm, memo, web: new HttpsWeb(events, dial) };
 }
 
 /** What an endpoint with a key of its own never asks for. */

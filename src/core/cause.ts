@@ -1,6 +1,7 @@
 // Cause: why a connection could not be made, or ended.
 // Neighbours: the uplink port and the machines report causes; `diagnosis` puts them in words.
-// Invariant: the causes of TLS stand together, from TLS_ISSUER_UNKNOWN to TLS_TOO_OLD.
+// Invariant: the causes of TLS stand together, from TLS_ISSUER_UNKNOWN to TLS_TOO_OLD, and those of
+// the way, from PROXY_UNREACHABLE to WEBSOCKET_BROKEN.
 
 /** Why a connection could not be made or ended; `diagnosis` puts it in words. */
 export enum Cause {
@@ -42,4 +43,16 @@ export enum Cause {
   DPS_FAILED,
   DPS_REFUSED,
   TPM_REFUSED,
+  // on the way through a proxy, and to MQTT over WebSocket
+  PROXY_UNREACHABLE,
+  PROXY_TIMEOUT,
+  PROXY_CREDENTIALS,
+  PROXY_REFUSED,
+  PROXY_FAILED,
+  PROXY_BROKEN,
+  WEBSOCKET_TIMEOUT,
+  WEBSOCKET_FORBIDDEN,
+  WEBSOCKET_NOT_FOUND,
+  WEBSOCKET_REFUSED,
+  WEBSOCKET_BROKEN,
 }

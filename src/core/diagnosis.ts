@@ -8,6 +8,7 @@ import { CLOCK_SKEW_S_MAX, PACKET_BYTES_MAX } from "../limits.ts";
 import { Cause, type Probed } from "./effects.ts";
 import { LinkState } from "./link.ts";
 import type { EndpointSettings } from "./settings.ts";
+import { isObstacle, obstacleText, type Way } from "./way.ts";
 
 /** How an attempt or a connection ended. */
 export interface Ending {
@@ -29,6 +30,8 @@ export interface Circumstances extends Ending {
   readonly expiredS: number;
   /** Connections in a row that the hub closed soon after they came up. */
   readonly shortLived: number;
+  /** The way that the attempt took; left out for MQTT over TLS without a proxy. */
+  readonly way?: Way;
 }
 
 function withDetail(text: string, detail: string): string {
@@ -39,7 +42,10 @@ function withDetail(text: string, detail: string): string {
 export function diagnose(facts: Circumstances): string {
   const { endpoint, detail } = facts;
   const { host } = endpoint;
-  const address = `${host}:${endpoint.mqttPort}`;
+  const way = facts.way ?? { port: endpoint.mqttPort, isWebSocket: false, proxy: "" };
+  const address = `${host}:${way.port}`;
+  const key = way.isWebSocket ? "https-port" : "mqtt-port";
+  if (isObstacle(facts.cause)) return obstacleText(facts.cause, detail, address, way);
   switch (facts.cause) {
     case Cause.NONE:
       return "";
@@ -48,11 +54,11 @@ export function diagnose(facts: Circumstances): string {
     case Cause.NAME_LOOKUP_FAILED:
       return withDetail(`no answer from the DNS server for ${host}; check network and DNS`, detail);
     case Cause.REFUSED:
-      return `refused: nothing listens at ${address}; check mqtt-port, or a firewall rejects it`;
+      return `refused: nothing listens at ${address}; check ${key}, or a firewall rejects it`;
     case Cause.UNREACHABLE:
       return withDetail(`no route to ${address}; check cable, address and gateway`, detail);
     case Cause.DIAL_TIMEOUT:
-      return `no answer from ${address}; a firewall may drop port ${endpoint.mqttPort}`;
+      return `no answer from ${address}; a firewall may drop port ${way.port}`;
     case Cause.TLS_TIMEOUT:
       return `${address} accepted the connection but not TLS; a proxy may stand in the way`;
     case Cause.SOCKET_FAILED:
@@ -66,7 +72,7 @@ export function diagnose(facts: Circumstances): string {
     case Cause.TPM_REFUSED:
       return detail === "" ? "not registered" : `not registered: ${detail}`;
     default:
-      return isTls(facts.cause) ? tls(facts, address) : answered(facts, address);
+      return isTls(facts.cause) ? tls(facts, address, key) : answered(facts, address);
   }
 }
 
@@ -74,7 +80,7 @@ function isTls(cause: Cause): boolean {
   return cause >= Cause.TLS_ISSUER_UNKNOWN && cause <= Cause.TLS_TOO_OLD;
 }
 
-function tls(facts: Circumstances, address: string): string {
+function tls(facts: Circumstances, address: string, key: string): string {
   const { cause, detail, endpoint } = facts;
   switch (cause) {
     case Cause.TLS_ISSUER_UNKNOWN:
@@ -97,7 +103,7 @@ function tls(facts: Circumstances, address: string): string {
     default:
       // BoringSSL's name for bytes that begin no TLS record.
       return detail.includes("WRONG_VERSION_NUMBER")
-        ? `TLS: ${address} does not speak TLS there; check mqtt-port (8883)`
+        ? `TLS: ${address} does not speak TLS there; check ${key}`
         : withDetail(`TLS: the handshake with ${address} failed`, detail);
   }
 }

@@ -11,6 +11,7 @@ import { Cause } from "./cause.ts";
 import type { Tpm } from "./hardware.ts";
 import type { Memo, Web, WebRequest } from "./service.ts";
 
+export { type Dial, DialError, type Entropy, type HttpProxy, type Tunnel } from "./dial.ts";
 export { Cause };
 
 /** How loud a log line is; the number is the syslog severity (RFC 5424, table 2). */
@@ -176,10 +177,12 @@ export interface Clock {
 export interface Target {
   /** Host name or address dialled. */
   readonly host: string;
-  /** TCP port of MQTT over TLS, 1 .. 65535. */
+  /** TCP port of MQTT over TLS, or of HTTPS where a WebSocket carries it, 1 .. 65535. */
   readonly port: number;
   /** PEM bundle of trusted roots; "" for the system's roots that Azure publishes. */
   readonly roots: string;
+  /** Path and query of the WebSocket that carries MQTT; left out for MQTT over TLS itself. */
+  readonly webSocketPath?: string;
 }
 
 /** What the uplink tells the turn. After `onClosed` nothing more comes from that connection. */

@@ -1,14 +1,20 @@
-// The uplink: one TLS connection at a time over Bun.connect, every failure named by one Cause.
-// Neighbours: the turn calls open, write, end, abort and gets the events; the link machine owns
-// the deadlines, for Bun sets none on connecting, on the handshake or on closing. Here alone
-// it is known whether a dial that hangs does so for want of an address.
+// The uplink: one TLS connection at a time over Bun's sockets, every failure named by one Cause.
+// Neighbours: the turn calls open, write, end, abort and gets the events; `dial` opens the socket,
+// directly or through a proxy; the link machine owns the deadlines, for Bun sets none on the
+// handshake or on closing.
 // Invariant: each connection carries its own state, so nothing of an older or aborted one is
 // heard again; no event comes from inside a call; nothing is read before the peer is verified.
 
 import type { Socket } from "bun";
-import { Cause, type Target, type Uplink, type UplinkEvents } from "../core/effects.ts";
+import {
+  Cause,
+  type Dial,
+  DialError,
+  type Target,
+  type Uplink,
+  type UplinkEvents,
+} from "../core/effects.ts";
 import { assert } from "../kit/assert.ts";
-import { DIAL_MS } from "../limits.ts";
 
 enum State {
   DIALLING,
@@ -33,14 +39,7 @@ type TlsSocket = Socket<Connection>;
 
 /** RFC 8996 forbids TLS 1.0 and 1.1; Bun takes the wire number only, 0x0303 is TLS 1.2. */
 const TLS_1_2 = 0x0303;
-/** The kernel gives up on a neighbour that answers no ARP after three tries of 1 s. */
-const NEIGHBOUR_MS = 2_500;
 const SUBJECT_CHARS_MAX = 80;
-/** Parts of the dial's time: when it counts as hanging, and how long its name may then take. */
-const HANGING = 0.5;
-const ANSWER = 0.4;
-const UNRESOLVED: Ending = { cause: Cause.NAME_LOOKUP_FAILED, detail: "timed out" };
-
 const ISSUER_CODES =
   /^(UNABLE_TO_(GET_ISSUER|VERIFY_LEAF)|DEPTH_ZERO_SELF|SELF_SIGNED|CERT_UNTRUSTED)/;
 
@@ -53,8 +52,8 @@ class Connection {
   failure: Ending | null = null;
   /** Thrown by our own side inside an event; not a failure of the connection. */
   thrown: unknown = undefined;
-  readonly startMs = performance.now();
-  timer: Timer | undefined = undefined;
+  /** Drops the dial under way. */
+  drop: () => void = ignore;
 
   constructor(
     readonly owner: Tls,
@@ -68,13 +67,10 @@ export class Tls implements Uplink {
   private session: Buffer | null = null;
   private sessionTarget: Target | null = null;
 
-  /**
-   * @param events told from the event loop, never from inside a call into this class
-   * @param dialMs the link gives up a dial after this
-   */
+  /** @param events told from the event loop, never from inside a call into this class */
   constructor(
     private readonly events: UplinkEvents,
-    private readonly dialMs = DIAL_MS,
+    private readonly dial: Dial<Bun.TCPSocketConnectOptions<Connection>>,
   ) {}
 
   /** Dials `target`; `roots` must hold the PEM of the only certificates that are trusted. */
@@ -87,12 +83,7 @@ export class Tls implements Uplink {
       this.close(connection, { cause: Cause.SOCKET_FAILED, detail: "no trusted roots given" });
       return;
     }
-    connection.timer = setTimeout(() => this.onHanging(connection), this.dialMs * HANGING);
-    try {
-      Bun.connect<Connection>(optionsOf(connection)).catch(ignore);
-    } catch (error) {
-      this.close(connection, { cause: Cause.SOCKET_FAILED, detail: textOf(error) });
-    }
+    connection.drop = this.dial(optionsOf(connection));
   }
 
   /** Takes a prefix of bytes[start..end); 0 when full or not secured; `onWritable` follows. */
@@ -129,7 +120,7 @@ export class Tls implements Uplink {
     if (connection === null) return;
     this.connection = null;
     connection.state = State.CLOSED;
-    clearTimeout(connection.timer);
+    connection.drop();
     connection.socket?.terminate();
   }
 
@@ -140,7 +131,6 @@ export class Tls implements Uplink {
     }
     connection.socket = socket;
     connection.state = State.SHAKING;
-    clearTimeout(connection.timer);
     socket.setNoDelay(true);
     if (this.session !== null && isSameTarget(this.sessionTarget, connection.target)) {
       socket.setSession(this.session);
@@ -196,20 +186,8 @@ export class Tls implements Uplink {
 
   onConnectError(connection: Connection, error: SocketError): void {
     if (connection.state !== State.DIALLING) return;
-    if (error.code !== "ECONNREFUSED") {
-      this.close(connection, dialEnding(error.code ?? textOf(error)));
-      return;
-    }
-    const waitedMs = performance.now() - connection.startMs;
-    dialCode(connection.target, waitedMs).then((code) => this.close(connection, dialEnding(code)));
-  }
-
-  /** Asked no sooner, for Bun.connect has asked already: it costs a thread and a query. */
-  private onHanging(connection: Connection): void {
-    const { host } = connection.target;
-    connection.timer = setTimeout(() => this.close(connection, UNRESOLVED), this.dialMs * ANSWER);
-    // libc, as Bun.connect: /etc/hosts and nsswitch.conf count.
-    Bun.dns.lookup(host, { backend: "libc" }).then(() => clearTimeout(connection.timer), ignore);
+    const cause = error instanceof DialError ? error.reason : Cause.SOCKET_FAILED;
+    this.close(connection, { cause, detail: error.message });
   }
 
   private forget(): void {
@@ -220,7 +198,7 @@ export class Tls implements Uplink {
   private close(connection: Connection, ending: Ending): void {
     if (connection.state === State.CLOSED) return;
     connection.state = State.CLOSED;
-    clearTimeout(connection.timer);
+    connection.drop();
     const socket = connection.socket;
     connection.socket = null;
     socket?.terminate();
@@ -282,7 +260,7 @@ function guard({ data }: Socket<Connection>, step: (connection: Connection) => v
   }
 }
 
-/** The promise of Bun.connect tells nothing that the handlers do not tell. */
+/** No dial is under way. */
 function ignore(): void {}
 
 function textOf(error: unknown): string {
@@ -347,46 +325,6 @@ function closeEnding(error: SocketError | undefined): Ending {
     return { cause: Cause.UNREACHABLE, detail: code };
   }
   return { cause: Cause.SOCKET_FAILED, detail: textOf(error) };
-}
-
-function dialEnding(code: string): Ending {
-  switch (code) {
-    case "ENOTFOUND":
-      return { cause: Cause.NAME_NOT_FOUND, detail: code };
-    case "ECONNREFUSED":
-      return { cause: Cause.REFUSED, detail: code };
-    case "ECONNRESET":
-      return { cause: Cause.TCP_RESET, detail: code };
-    case "EHOSTUNREACH":
-    case "ENETUNREACH":
-    case "ENETDOWN":
-    case "EADDRNOTAVAIL":
-    case "ETIMEDOUT":
-      return { cause: Cause.UNREACHABLE, detail: code };
-    default:
-      return code.startsWith("EAI_")
-        ? { cause: Cause.NAME_LOOKUP_FAILED, detail: code }
-        : { cause: Cause.SOCKET_FAILED, detail: code };
-  }
-}
-
-/**
- * What ECONNREFUSED stands for: Bun 1.4.5 says it also for ENETUNREACH and EHOSTUNREACH.
- * The kernel tells the route when a datagram socket is connected, which sends nothing.
- */
-async function dialCode(target: Target, waitedMs: number): Promise<string> {
-  try {
-    const [first] = await Bun.dns.lookup(target.host, {});
-    const address = first?.address ?? target.host;
-    // Bun binds 0.0.0.0 unless told, and then cannot connect to an IPv6 address.
-    const hostname = address.includes(":") ? "::" : "0.0.0.0";
-    const connect = { hostname: address, port: target.port };
-    (await Bun.udpSocket({ hostname, connect })).close();
-  } catch (error) {
-    const code = (error as SocketError).code ?? "";
-    if (/^E(NET|HOST)/.test(code)) return code;
-  }
-  return waitedMs >= NEIGHBOUR_MS ? "EHOSTUNREACH" : "ECONNREFUSED";
 }
 
 function isSameTarget(a: Target | null, b: Target): boolean {

@@ -6,6 +6,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test
 import { createServer } from "node:net";
 import type { TLSSocket } from "node:tls";
 import type { Probed, WebAnswer, WebRequest } from "../../src/core/effects.ts";
+import { Dialer } from "../../src/port/dial.ts";
 import { HttpsProbe, HttpsWeb } from "../../src/port/https.ts";
 import { Authority, type Identity } from "./certificates.ts";
 import { closeServers, listening, plain, secure } from "./uplink.ts";
@@ -52,7 +53,7 @@ async function probe(port: number, changes: Changes = {}): Promise<Probed> {
       resolve();
     },
   };
-  const port443 = new HttpsProbe(events, changes.timeoutMs);
+  const port443 = new HttpsProbe(events, new Dialer().open, changes.timeoutMs);
   port443.probe(
     changes.host ?? "localhost",
     port,
@@ -232,7 +233,7 @@ describe("a request of DPS", () => {
         resolve(answer);
       },
     };
-    new HttpsWeb(events, timeoutMs).ask(7, { ...REGISTER, ...changes }, roots);
+    new HttpsWeb(events, new Dialer().open, timeoutMs).ask(7, { ...REGISTER, ...changes }, roots);
     return promise;
   }
 

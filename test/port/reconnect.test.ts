@@ -2,14 +2,15 @@
 // Neighbours: tls.test.ts has the single connection; uplink.ts the witness and the servers.
 // Invariant: after an abort or a close nothing of that connection is heard again.
 
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
-import { Cause } from "../../src/core/effects.ts";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
+import { Cause, type HttpProxy } from "../../src/core/effects.ts";
 import { Authority, type Identity } from "./certificates.ts";
-import { closeServers, plain, secure, Witness } from "./uplink.ts";
+import { closeServers, plain, secure, WAYS, Witness } from "./uplink.ts";
 
 let authority: Authority;
 let stranger: Authority;
 let good: Identity;
+let proxy: HttpProxy | null = null;
 
 beforeAll(() => {
   authority = new Authority("Test Authority");
@@ -40,24 +41,22 @@ async function expectSilence(witness: Witness): Promise<void> {
   expect(Buffer.concat(witness.data.slice(-1)).toString()).toBe("second");
 }
 
-describe("abort is silent", () => {
-  test("with no connection", async () => {
-    const witness = new Witness();
-    await expectSilence(witness);
+describe.each(WAYS)("abort is silent %s", (_, way) => {
+  beforeEach(async () => {
+    proxy = await way();
+  });
+  afterEach(() => {
+    proxy = null;
   });
 
-  test("while the name is looked up and TCP is pending", async () => {
-    const { promise: gone, resolve } = Promise.withResolvers<void>();
-    const port = await plain((socket) => socket.on("close", resolve).resume());
-    const witness = new Witness();
-    witness.open(port, authority.pem);
+  test("with no connection", async () => {
+    const witness = new Witness(proxy);
     await expectSilence(witness);
-    await gone;
   });
 
   test("in the step that heard of the open socket", async () => {
     const port = await secure(() => {}, good);
-    const witness = new Witness();
+    const witness = new Witness(proxy);
     witness.onEvent = (name) => {
       if (name === "opened") witness.abort();
       witness.onEvent = () => {};
@@ -70,7 +69,7 @@ describe("abort is silent", () => {
   test("in a handshake that the peer leaves hanging", async () => {
     const { promise: gone, resolve } = Promise.withResolvers<void>();
     const port = await plain((socket) => socket.on("close", resolve).resume());
-    const witness = new Witness();
+    const witness = new Witness(proxy);
     witness.open(port, authority.pem);
     await witness.until("opened");
     await expectSilence(witness);
@@ -82,7 +81,7 @@ describe("abort is silent", () => {
       const timer = setInterval(() => socket.write("noise"), 1);
       socket.on("close", () => clearInterval(timer));
     }, good);
-    const witness = new Witness();
+    const witness = new Witness(proxy);
     witness.open(port, authority.pem);
     await witness.until("data");
     await expectSilence(witness);
@@ -91,7 +90,7 @@ describe("abort is silent", () => {
   test("after end, when the peer never closes", async () => {
     const { promise: gone, resolve } = Promise.withResolvers<void>();
     const port = await secure((socket) => socket.on("close", resolve).resume(), good);
-    const witness = new Witness();
+    const witness = new Witness(proxy);
     witness.open(port, authority.pem);
     await witness.until("secured");
     witness.end();
@@ -100,16 +99,32 @@ describe("abort is silent", () => {
   });
 
   test("between the close and its event", async () => {
-    const witness = new Witness();
+    const witness = new Witness(proxy);
     witness.open(1, "");
     await expectSilence(witness);
   });
 });
 
-describe("end before it was secured", () => {
+test("abort is silent while the name is looked up and TCP is pending", async () => {
+  const { promise: gone, resolve } = Promise.withResolvers<void>();
+  const port = await plain((socket) => socket.on("close", resolve).resume());
+  const witness = new Witness(proxy);
+  witness.open(port, authority.pem);
+  await expectSilence(witness);
+  await gone;
+});
+
+describe.each(WAYS)("end before it was secured %s", (_, way) => {
+  beforeEach(async () => {
+    proxy = await way();
+  });
+  afterEach(() => {
+    proxy = null;
+  });
+
   test("closes and tells", async () => {
     const port = await plain(() => {});
-    const witness = new Witness();
+    const witness = new Witness(proxy);
     witness.open(port, authority.pem);
     await witness.until("opened");
     witness.end();
@@ -119,7 +134,14 @@ describe("end before it was secured", () => {
   });
 });
 
-describe("resumption", () => {
+describe.each(WAYS)("resumption %s", (_, way) => {
+  beforeEach(async () => {
+    proxy = await way();
+  });
+  afterEach(() => {
+    proxy = null;
+  });
+
   for (const version of ["TLSv1.2", "TLSv1.3"] as const) {
     test(`${version}: 50 reconnects, all but the first resume`, async () => {
       let resumed = 0;
@@ -130,7 +152,7 @@ describe("resumption", () => {
         },
         { ...good, minVersion: version, maxVersion: version },
       );
-      const witness = new Witness();
+      const witness = new Witness(proxy);
       for (let round = 0; round < 50; round += 1) {
         const before = witness.heard.length;
         witness.open(port, authority.pem);
@@ -150,7 +172,7 @@ describe("resumption", () => {
       if (socket.isSessionReused()) resumed += 1;
       socket.end("hello");
     }, good);
-    const witness = new Witness();
+    const witness = new Witness(proxy);
     witness.open(port, authority.pem);
     await witness.until("closed");
     const before = witness.heard.length;
@@ -162,20 +184,26 @@ describe("resumption", () => {
   });
 });
 
-describe("in a process of its own", () => {
-  const SOURCE = JSON.stringify(`${import.meta.dir}/../../src/port/tls.ts`);
+describe.each(WAYS)("in a process of its own %s", (_, way) => {
+  const SOURCES = `${import.meta.dir}/../../src`;
 
   /** Runs a script that opens a connection; `step` is what it does at each event, by `name`. */
   async function run(port: number, roots: string, step: string): Promise<[number, string]> {
-    const script = `import { Tls } from ${SOURCE};
+    const proxyPort = (await way())?.port;
+    const place = { host: "127.0.0.1", port: proxyPort, user: "", password: "" };
+    const script = `import { ConnectProxy } from ${JSON.stringify(`${SOURCES}/core/proxy.ts`)};
+      import { Dialer } from ${JSON.stringify(`${SOURCES}/port/dial.ts`)};
+      import { Tls } from ${JSON.stringify(`${SOURCES}/port/tls.ts`)};
       process.on("uncaughtException", () => process.exit(3));
+      const proxy = ${proxyPort !== undefined} ? new ConnectProxy(${JSON.stringify(place)}) : null;
       const at = (name, detail = "") => { ${step} };
       const tls = new Tls({
         onOpened: () => at("opened"),
         onSecured: () => { at("secured"); tls.write(new Uint8Array(1), 0, 1); },
         onData: () => { at("data"); tls.end(); },
         onWritable() {},
-        onClosed: (cause, detail) => { at("closed", detail); process.exit(0); } });
+        onClosed: (cause, detail) => { at("closed", detail); process.exit(0); }
+      }, new Dialer(proxy).open);
       tls.open({ host: "localhost", port: ${port}, roots: ${JSON.stringify(roots)} });`;
     const child = Bun.spawn([process.execPath, "-e", script], {
       stderr: "ignore",

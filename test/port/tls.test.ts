@@ -2,18 +2,29 @@
 // Neighbours: certificates.ts makes the authority; uplink.ts the witness and the servers.
 // Invariant: every failure is told once, with the cause that a technician can act on.
 
-import { afterAll, afterEach, beforeAll, describe, expect, spyOn, test } from "bun:test";
+import {
+  afterAll,
+  afterEach,
+  beforeAll,
+  beforeEach,
+  describe,
+  expect,
+  spyOn,
+  test,
+} from "bun:test";
 import { createHash } from "node:crypto";
 import { createServer } from "node:net";
 import type { TLSSocket, TlsOptions } from "node:tls";
-import { Cause, type Target } from "../../src/core/effects.ts";
+import { Cause, type HttpProxy, type Target } from "../../src/core/effects.ts";
+import { Dialer } from "../../src/port/dial.ts";
 import { Tls } from "../../src/port/tls.ts";
 import { Authority, type Identity } from "./certificates.ts";
-import { closeServers, listening, plain, secure as secureWith, Witness } from "./uplink.ts";
+import { closeServers, listening, plain, secure as secureWith, WAYS, Witness } from "./uplink.ts";
 
 let authority: Authority;
 let stranger: Authority;
 let good: Identity;
+let proxy: HttpProxy | null = null;
 
 beforeAll(() => {
   authority = new Authority("Test Authority");
@@ -33,7 +44,7 @@ function secure(onSocket: (socket: TLSSocket) => void, options: TlsOptions = {})
 }
 
 function opened(port: number, changes: Partial<Target> = {}): Witness {
-  const witness = new Witness();
+  const witness = new Witness(proxy);
   witness.open(port, changes.roots ?? authority.pem, changes.host);
   return witness;
 }
@@ -47,7 +58,14 @@ async function failure(port: number, changes: Partial<Target> = {}): Promise<Wit
   return witness;
 }
 
-describe("a connection that works", () => {
+describe.each(WAYS)("a connection that works %s", (_, way) => {
+  beforeEach(async () => {
+    proxy = await way();
+  });
+  afterEach(() => {
+    proxy = null;
+  });
+
   for (const version of ["TLSv1.2", "TLSv1.3"] as const) {
     test(`${version}: opened, secured, data both ways, closed by the peer`, async () => {
       const port = await secure(
@@ -109,7 +127,7 @@ describe("a connection that works", () => {
       );
       const bytes = new Uint8Array(20 * 1024 * 1024);
       for (let index = 0; index < bytes.length; index += 1) bytes[index] = (index * 31) >> 5;
-      const witness = new Witness();
+      const witness = new Witness(proxy);
       let sent = 0;
       let fulls = 0;
       const pump = () => {
@@ -141,7 +159,14 @@ describe("a connection that works", () => {
   });
 });
 
-describe("every failure has its cause", () => {
+describe.each(WAYS)("every failure of TLS has its cause %s", (_, way) => {
+  beforeEach(async () => {
+    proxy = await way();
+  });
+  afterEach(() => {
+    proxy = null;
+  });
+
   test("unknown issuer", async () => {
     const port = await secure(() => {});
     const witness = await failure(port, { roots: stranger.pem });
@@ -190,6 +215,29 @@ describe("every failure has its cause", () => {
     expect((await failure(port)).cause).toBe(Cause.TLS_TOO_OLD);
   });
 
+  test("a reset after it was secured", async () => {
+    const port = await secure((socket) => socket.once("data", () => socket.resetAndDestroy()));
+    const witness = opened(port);
+    await witness.until("secured");
+    witness.write(Buffer.from("x"));
+    await witness.until("closed");
+    expect(witness.cause).toBe(Cause.TCP_RESET);
+  });
+
+  test("an alert after it was secured names its reason", async () => {
+    const port = await secure(() => {}, {
+      requestCert: true,
+      ca: authority.pem,
+      minVersion: "TLSv1.3",
+    });
+    const witness = opened(port);
+    await witness.until("closed");
+    expect(witness.cause).toBe(Cause.TLS_HANDSHAKE_FAILED);
+    expect(witness.detail).toContain("CERTIFICATE_REQUIRED");
+  });
+});
+
+describe("every failure before TLS has its cause", () => {
   test("a peer that speaks plain text", async () => {
     const port = await plain((socket) => socket.write("220 ready\r\n"));
     const witness = await failure(port);
@@ -236,7 +284,7 @@ describe("every failure has its cause", () => {
           resolve();
         },
       },
-      20,
+      new Dialer(null, { dialMs: 20, proxyMs: 20 }).open,
     );
     const target = { host: "hub.example", port: 8883, roots: authority.pem };
     try {
@@ -270,26 +318,5 @@ describe("every failure has its cause", () => {
     expect(none.detail).toBe("no trusted roots given");
     expect((await failure(port, { roots: "junk" })).cause).toBe(Cause.SOCKET_FAILED);
     expect((await failure(port, { host: "" })).cause).toBe(Cause.SOCKET_FAILED);
-  });
-
-  test("a reset after it was secured", async () => {
-    const port = await secure((socket) => socket.once("data", () => socket.resetAndDestroy()));
-    const witness = opened(port);
-    await witness.until("secured");
-    witness.write(Buffer.from("x"));
-    await witness.until("closed");
-    expect(witness.cause).toBe(Cause.TCP_RESET);
-  });
-
-  test("an alert after it was secured names its reason", async () => {
-    const port = await secure(() => {}, {
-      requestCert: true,
-      ca: authority.pem,
-      minVersion: "TLSv1.3",
-    });
-    const witness = opened(port);
-    await witness.until("closed");
-    expect(witness.cause).toBe(Cause.TLS_HANDSHAKE_FAILED);
-    expect(witness.detail).toContain("CERTIFICATE_REQUIRED");
   });
 });

@@ -3,9 +3,11 @@
 // Invariant: an event that comes from inside a call into the port goes on record as such, so
 // that no expectation of a test matches it.
 
-import { createServer as createPlainServer, type Server, type Socket } from "node:net";
+import { connect, createServer as createPlainServer, type Server, type Socket } from "node:net";
 import { createServer, type TLSSocket, type TlsOptions } from "node:tls";
-import { Cause, type UplinkEvents } from "../../src/core/effects.ts";
+import { Cause, type HttpProxy, type UplinkEvents } from "../../src/core/effects.ts";
+import { ConnectProxy } from "../../src/core/proxy.ts";
+import { Dialer } from "../../src/port/dial.ts";
 import { Tls } from "../../src/port/tls.ts";
 
 const servers: Server[] = [];
@@ -19,7 +21,11 @@ export class Witness implements UplinkEvents {
   onEvent: (name: string) => void = () => {};
   private isInside = false;
   private readonly waiting = new Set<() => void>();
-  private readonly tls = new Tls(this);
+  private readonly tls: Tls;
+
+  constructor(proxy: HttpProxy | null = null) {
+    this.tls = new Tls(this, new Dialer(proxy).open);
+  }
 
   open(port: number, roots: string, host = "localhost"): void {
     const target = { host, port, roots };
@@ -125,6 +131,49 @@ export function plain(onSocket: (socket: Socket) => void): Promise<number> {
     }),
   );
 }
+
+/** The proxy at a port of the loopback. */
+export function proxyAt(port: number, user = "", password = ""): ConnectProxy {
+  return new ConnectProxy({ host: "127.0.0.1", port, user, password });
+}
+
+const OPEN = "HTTP/1.1 200 Connection established\r\nProxy-Agent: relay\r\n\r\n";
+
+/**
+ * A proxy that opens every tunnel, to this machine, and closes and resets each side as the other;
+ * `isTorn` has its answer come byte by byte behind an interim one.
+ */
+export function relay(isTorn = false): Promise<number> {
+  const onRequest = (near: Socket, port: number): void => {
+    const far = connect({ host: "127.0.0.1", port, allowHalfOpen: true });
+    far.once("connect", async () => {
+      if (!isTorn) near.write(OPEN);
+      for (const byte of isTorn ? Buffer.from(`HTTP/1.1 100 \r\n\r\n${OPEN}`) : []) {
+        near.write(Buffer.of(byte));
+        await Bun.sleep(0);
+      }
+      near.pipe(far);
+      far.pipe(near);
+    });
+    near.on("error", () => far.resetAndDestroy()).on("close", () => far.destroy());
+    far.on("error", () => near.resetAndDestroy()).on("close", () => near.destroySoon());
+  };
+  const server = createPlainServer({ allowHalfOpen: true }, (near) => {
+    near.on("error", () => {});
+    near.once("data", (head) => {
+      const port = /^CONNECT [^ ]+:(\d+) HTTP\/1\.1\r\n/.exec(`${head}`)?.[1];
+      if (port === undefined) near.end("HTTP/1.1 400 Bad Request\r\n\r\n");
+      else onRequest(near, Number(port));
+    });
+  });
+  return listening(server);
+}
+
+/** How a test gets to its servers. */
+export const WAYS: readonly (readonly [string, () => Promise<HttpProxy | null>])[] = [
+  ["directly", async () => null],
+  ["through a proxy", async () => proxyAt(await relay())],
+];
 
 /** Closes every server that was started. */
 export function closeServers(): void {

@@ -5,12 +5,13 @@
 // the agent is replaced but the alarm, which fills and then arms the real one.
 
 import { readFileSync } from "node:fs";
-import { Level } from "../../../src/core/effects.ts";
+import { Level, type UplinkEvents } from "../../../src/core/effects.ts";
 import type { Settings } from "../../../src/core/settings.ts";
 import { Prng } from "../../../src/kit/prng.ts";
 import { TimerAlarm } from "../../../src/port/alarm.ts";
 import { SystemClock } from "../../../src/port/clock.ts";
 import { ControlServer } from "../../../src/port/control.ts";
+import { Dialer } from "../../../src/port/dial.ts";
 import { bootId, seed } from "../../../src/port/entropy.ts";
 import { GpioPins } from "../../../src/port/gpio.ts";
 import { HttpsProbe } from "../../../src/port/https.ts";
@@ -96,14 +97,16 @@ function run(order: Order): void {
     },
     order.key,
   );
-  const uplink = new Tls({
+  const dial = new Dialer().open;
+  const events: UplinkEvents = {
     onOpened: () => turn.onOpened(),
     onSecured: () => turn.onSecured(),
     onData: (chunk) => turn.onData(chunk),
     onWritable: () => turn.onWritable(),
     // A measured connection holds, or the figure is none.
     onClosed: (_cause, detail) => end(`the connection ended: ${detail}`),
-  });
+  };
+  const uplink = new Tls(events, dial);
   const end = (text: string): never => {
     process.stderr.write(`${text}\n`);
     process.exit(1);
@@ -113,7 +116,7 @@ function run(order: Order): void {
     clock: new SystemClock(),
     uplink,
     signer,
-    probe: new HttpsProbe({ onProbed: (probed) => turn.onProbed(probed) }),
+    probe: new HttpsProbe({ onProbed: (probed) => turn.onProbed(probed) }, dial),
     pins: new GpioPins(settings.lamps),
     alarm,
     control: new ControlServer({ onCommand: (client, words) => turn.onCommand(client, words) }),
