@@ -5,9 +5,13 @@
 
 import { connect, createServer as createPlainServer, type Server, type Socket } from "node:net";
 import { createServer, type TLSSocket, type TlsOptions } from "node:tls";
-import { Cause, type HttpProxy, type UplinkEvents } from "../../src/core/effects.ts";
+import { Cause, type HttpProxy, type Uplink, type UplinkEvents } from "../../src/core/effects.ts";
 import { ConnectProxy } from "../../src/core/proxy.ts";
+import { WebSocketUplink } from "../../src/core/websocket.ts";
+import { TimerAlarm } from "../../src/port/alarm.ts";
+import { SystemClock } from "../../src/port/clock.ts";
 import { Dialer } from "../../src/port/dial.ts";
+import { SystemEntropy } from "../../src/port/entropy.ts";
 import { Tls } from "../../src/port/tls.ts";
 
 const servers: Server[] = [];
@@ -21,27 +25,37 @@ export class Witness implements UplinkEvents {
   onEvent: (name: string) => void = () => {};
   private isInside = false;
   private readonly waiting = new Set<() => void>();
-  private readonly tls: Tls;
+  private readonly uplink: Uplink;
 
-  constructor(proxy: HttpProxy | null = null) {
-    this.tls = new Tls(this, new Dialer(proxy).open);
+  /** @param path of the WebSocket that the bytes go over; "" for TLS itself */
+  constructor(
+    proxy: HttpProxy | null = null,
+    private readonly path = "",
+  ) {
+    const secure = (events: UplinkEvents) => new Tls(events, new Dialer(proxy).open);
+    const alarm = (onAlarm: () => void) => new TimerAlarm(onAlarm);
+    this.uplink =
+      path === ""
+        ? secure(this)
+        : new WebSocketUplink(this, secure, alarm, new SystemClock(), new SystemEntropy());
   }
 
   open(port: number, roots: string, host = "localhost"): void {
     const target = { host, port, roots };
-    this.call(() => this.tls.open(target));
+    const { path } = this;
+    this.call(() => this.uplink.open(path === "" ? target : { ...target, webSocketPath: path }));
   }
 
   write(bytes: Uint8Array, start = 0, end = bytes.length): number {
-    return this.call(() => this.tls.write(bytes, start, end));
+    return this.call(() => this.uplink.write(bytes, start, end));
   }
 
   end(): void {
-    this.call(() => this.tls.end());
+    this.call(() => this.uplink.end());
   }
 
   abort(): void {
-    this.call(() => this.tls.abort());
+    this.call(() => this.uplink.abort());
   }
 
   /** Resolves when `name` is on record at position `from` or later. */
