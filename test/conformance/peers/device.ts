@@ -2,6 +2,7 @@
 // Neighbours: `strings.ts` brings the calls of `device.ts` of the harness.
 // Invariant: nothing here knows what is expected; it does what it is told and says what it sees.
 
+import { Agent } from "node:https";
 import { type Message as Mail, NoRetry } from "azure-iot-common";
 import {
   Client,
@@ -11,7 +12,7 @@ import {
   SharedAccessKeyAuthenticationProvider,
   type Twin,
 } from "azure-iot-device";
-import { Mqtt } from "azure-iot-device-mqtt";
+import { Mqtt, MqttWs } from "azure-iot-device-mqtt";
 import { perform, tell, tellError } from "./strings.ts";
 
 interface Making {
@@ -23,6 +24,8 @@ interface Making {
   marginS?: number;
   options?: object;
   isStubborn?: boolean;
+  /** Port of the WebSocket to go over; without one it is MQTT over TLS. */
+  webSocketPort?: number;
 }
 
 interface Sending {
@@ -41,19 +44,36 @@ function clientOf(name: string): Client {
   return client;
 }
 
+/** Dials another port than the 443 that the SDK asks for; the SDK keeps its `ca` from agents. */
+class Redirect extends Agent {
+  constructor(
+    private readonly port: number,
+    private readonly ca: string,
+  ) {
+    super();
+  }
+
+  override createConnection(options: object, callback: never) {
+    return super.createConnection({ ...options, port: this.port, ca: this.ca }, callback);
+  }
+}
+
 async function make(name: string, making: Making): Promise<void> {
-  const { connectionString, ca, token, tokenS, marginS } = making;
+  const { connectionString, ca, token, tokenS, marginS, webSocketPort } = making;
+  const transport = webSocketPort === undefined ? Mqtt : MqttWs;
   let client: Client;
-  if (token !== undefined) client = Client.fromSharedAccessSignature(token, Mqtt);
+  if (token !== undefined) client = Client.fromSharedAccessSignature(token, transport);
   else if (tokenS !== undefined) {
     const provider = SharedAccessKeyAuthenticationProvider.fromConnectionString(
       connectionString,
       tokenS,
       marginS,
     );
-    client = Client.fromAuthenticationProvider(provider, Mqtt);
-  } else client = Client.fromConnectionString(connectionString, Mqtt);
-  await client.setOptions({ ca, ...making.options });
+    client = Client.fromAuthenticationProvider(provider, transport);
+  } else client = Client.fromConnectionString(connectionString, transport);
+  const redirect = webSocketPort !== undefined && new Redirect(webSocketPort, ca);
+  const mqtt = redirect ? { mqtt: { webSocketAgent: redirect } } : {};
+  await client.setOptions({ ca, ...mqtt, ...making.options });
   // Without this a failure is tried again for four minutes.
   if (making.isStubborn !== true) client.setRetryPolicy(new NoRetry());
   client.on("connect", () => tell("connect", name));
