@@ -279,6 +279,46 @@ describe("MQTT over WebSocket", () => {
     });
   }
 
+  test("IoT Hub's path and query, mqtt among others, no less than RFC 6455 asks", async () => {
+    const { httpsPort, caFile } = emulator.ready;
+    const ca = readFileSync(caFile, "utf8");
+    const whole = {
+      connection: "Upgrade",
+      upgrade: "websocket",
+      "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==",
+      "sec-websocket-version": "13",
+      "sec-websocket-protocol": "amqp, mqtt",
+    };
+    const ask = (headers: Record<string, string>, method = "GET") => {
+      const socket = connect({ host: "127.0.0.1", port: httpsPort, ca, servername: "localhost" });
+      const { promise, resolve, reject } = Promise.withResolvers<string>();
+      socket.on("error", reject).once("data", (data) => {
+        resolve(`${data}`.split("\r\n")[0]!);
+        socket.destroy();
+      });
+      const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+      const path = "/$iothub/websocket?iothub-no-client-cert=true";
+      socket.write(`${method} ${path} HTTP/1.1\r\nHost: localhost\r\n${lines.join("")}\r\n`);
+      return promise;
+    };
+    expect(await ask(whole)).toBe("HTTP/1.1 101 Switching Protocols");
+    expect(await ask(whole, "POST")).toMatch(/ 426 /);
+    expect(await ask({ ...whole, "sec-websocket-version": "12" })).toMatch(/ 426 /);
+    expect(await ask({ ...whole, "sec-websocket-key": "short" })).toMatch(/ 426 /);
+    expect(await ask({ ...whole, "sec-websocket-protocol": "amqp" })).toMatch(/ 400 /);
+  });
+
+  test("the fault refuse-websocket answers with its status, as often as it is told", async () => {
+    const { httpsPort, caFile } = emulator.ready;
+    const tls = { ca: readFileSync(caFile, "utf8") };
+    const url = `https://localhost:${httpsPort}/$iothub/websocket`;
+    const status = async () => (await fetch(url, { tls })).status;
+    emulator.hub.faults.add({ kind: "refuse-websocket", code: 403, count: 1 });
+    emulator.hub.faults.add({ kind: "refuse-websocket", count: 1 });
+    expect([await status(), await status(), await status()]).toEqual([403, 503, 400]);
+    expect(() => emulator.hub.faults.add({ kind: "refuse-websocket", code: 200 })).toThrow(/code/);
+  });
+
   test("without the subprotocol it is refused", async () => {
     const { httpsPort, caFile } = emulator.ready;
     const url = `https://localhost:${httpsPort}/$iothub/websocket`;

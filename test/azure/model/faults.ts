@@ -24,6 +24,7 @@ export type FaultKind =
   | "upgrade"
   | "date-skew"
   | "no-pingresp"
+  | "refuse-websocket"
   | "dps-delay"
   | "dps-fail"
   | "dps-disabled"
@@ -60,6 +61,8 @@ const ARGUMENTS: ReadonlyMap<FaultKind, Argument | null> = new Map<FaultKind, Ar
   ["upgrade", null],
   ["date-skew", { name: "skewS", min: -1_000_000_000, max: 1_000_000_000 }],
   ["no-pingresp", null],
+  // HTTP status; no device is known yet, so one that is named is none of those meant.
+  ["refuse-websocket", { name: "code", min: 400, max: 599, fallback: 503 }],
   ["dps-delay", { name: "ms", min: 1, max: MS_MAX }],
   // Three digits: status of the call itself; six: error code of a registration that fails.
   ["dps-fail", { name: "code", min: 400, max: 599_999, fallback: 400_208, gap: [599, 400_000] }],

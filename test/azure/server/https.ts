@@ -91,7 +91,7 @@ export class HttpsServer {
     const segments = segmentsOf(url);
     if (segments === undefined) return plain(400, "the path has broken percent-encoding");
     const { peer, remote } = caller;
-    if (url.pathname === "/$iothub/websocket") return upgrade(server, request, caller);
+    if (url.pathname === "/$iothub/websocket") return upgrade(server, request, caller, hub);
     if (segments[0] === "control") {
       if (!LOOPBACK.test(remote)) return plain(403, "control is for this machine only");
       const answer = await controlCall(hub, this.history, request, url, segments, this.mqttPort);

@@ -5,6 +5,7 @@
  */
 import type { Server, ServerWebSocket, WebSocketHandler } from "bun";
 import type { Connection } from "../model/connection.ts";
+import type { Hub } from "../model/hub.ts";
 import type { Link } from "../model/world.ts";
 import { plain } from "./answer.ts";
 import type { Caller } from "./front.ts";
@@ -67,7 +68,10 @@ export function upgrade(
   server: Server<WebSocketData>,
   request: Request,
   caller: Caller,
+  hub: Hub,
 ): Response | undefined {
+  const fault = hub.faults.fires("refuse-websocket", "");
+  if (fault !== undefined) return plain(fault.value, "fault refuse-websocket");
   const offered = (request.headers.get("sec-websocket-protocol") ?? "").split(",");
   const protocol = offered.map((name) => name.trim()).find((name) => /^mqtt$/i.test(name));
   if (protocol === undefined) return plain(400, "subprotocol mqtt is required");
