@@ -21,7 +21,7 @@ unexport BASH_ENV ENV CDPATH
 
 DEBIAN_PACKAGES := ca-certificates openssl procps
 NATIVE_PACKAGES := gcc libc6-dev libtss2-dev
-TEST_PACKAGES := $(NATIVE_PACKAGES) swtpm
+TEST_PACKAGES := $(NATIVE_PACKAGES) swtpm tinyproxy
 BENCH_PACKAGES := $(TEST_PACKAGES) libssl-dev libmosquitto-dev tpm2-tools
 CONFORMANCE_PACKAGES := mosquitto-clients python3-paho-mqtt swtpm
 
@@ -100,8 +100,9 @@ sim: bootstrap ## the simulator alone; SEED= replays a run, HOURS= device-hours,
 	  $(if $(DEVICES),--devices $(DEVICES))
 
 .PHONY: fuzz
-fuzz: bootstrap ## mutated input to what reads packets, the TPM and DPS; COUNT=, SEED= replays
+fuzz: bootstrap ## mutated input to what reads packets, frames, TPM and DPS; COUNT=, SEED= replays
 	@$(BUN) test/fuzz/reader.ts $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED))
+	@$(BUN) test/fuzz/websocket.ts $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED))
 	@$(BUN) test/fuzz/tpm.ts $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED))
 	@$(BUN) test/fuzz/dps.ts $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED))
 	@$(call packages,$(TEST_PACKAGES))

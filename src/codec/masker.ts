@@ -9,8 +9,10 @@ import { CONTROL_BYTES_MAX, Opcode } from "./websocket.ts";
 const FINAL = 0x80;
 const MASKED = 0x80;
 const KEY_BYTES = 4;
-/** First byte, mask bit and length in two bytes, key. */
-const HEADER_BYTES_MAX = 2 + 2 + KEY_BYTES;
+/** What puts a payload to a word's border, first byte, mask bit and length, key. */
+const HEADER_BYTES_MAX = 3 + 2 + 2 + KEY_BYTES;
+/** From this size on words are worth their preparation. */
+const WORDS_BYTES_MIN = 64;
 /** Longest payload whose length fits in two bytes. */
 const SHORT_BYTES_MAX = 65_535;
 /** Room that data leaves for a pong and a close. */
@@ -22,6 +24,9 @@ export class Masker {
   start = 0;
   end = 0;
   private isClosed = false;
+  private readonly words: Int32Array;
+  /** The memory of the last source, as words. */
+  private source: Int32Array<ArrayBufferLike> = new Int32Array(0);
 
   /**
    * @param capacity bytes of the buffer, 1 KB to 65,535
@@ -31,7 +36,10 @@ export class Masker {
     capacity: number,
     private readonly word: () => number,
   ) {
-    this.bytes = new Uint8Array(Math.min(Math.max(capacity, 1024), SHORT_BYTES_MAX));
+    const length = Math.min(Math.max(capacity, 1024), SHORT_BYTES_MAX);
+    const buffer = new ArrayBuffer((length + 3) & ~3);
+    this.bytes = new Uint8Array(buffer, 0, length);
+    this.words = new Int32Array(buffer);
   }
 
   /** For a new connection. */
@@ -79,6 +87,11 @@ export class Masker {
 
   private frame(opcode: Opcode, from: Uint8Array, start: number, size: number): void {
     const { bytes } = this;
+    if (this.isEmpty) {
+      const header = size <= CONTROL_BYTES_MAX ? 2 + KEY_BYTES : 4 + KEY_BYTES;
+      this.start = (from.byteOffset + start - header) & 3;
+      this.end = this.start;
+    }
     let at = this.end;
     bytes[at++] = FINAL | opcode;
     if (size <= CONTROL_BYTES_MAX) {
@@ -98,8 +111,13 @@ export class Masker {
     bytes[at + 2] = c;
     bytes[at + 3] = d;
     at += KEY_BYTES;
-    let index = start;
+    this.end = at + size;
+    if (size >= WORDS_BYTES_MIN && ((from.byteOffset + start - at) & 3) === 0) {
+      this.maskWords(from, start, at, size, key);
+      return;
+    }
     const whole = start + (size & ~3);
+    let index = start;
     for (; index < whole; index += 4, at += 4) {
       bytes[at] = from[index]! ^ a;
       bytes[at + 1] = from[index + 1]! ^ b;
@@ -110,6 +128,32 @@ export class Masker {
     if (rest > 0) bytes[at] = from[index]! ^ a;
     if (rest > 1) bytes[at + 1] = from[index + 1]! ^ b;
     if (rest > 2) bytes[at + 2] = from[index + 2]! ^ c;
-    this.end = at + rest;
+  }
+
+  /** Four bytes at a time, at a fifth of the cost; both sides lie alike to a word's border. */
+  private maskWords(from: Uint8Array, start: number, at: number, size: number, key: number): void {
+    const { bytes, words } = this;
+    if (from.buffer !== this.source.buffer) {
+      this.source = new Int32Array(from.buffer, 0, from.buffer.byteLength >> 2);
+    }
+    const { source } = this;
+    const lead = -at & 3;
+    for (let index = 0; index < lead; index++) {
+      bytes[at + index] = from[start + index]! ^ (key >>> (24 - 8 * index));
+    }
+    // The key as memory holds it on the little-endian machines that there are, its turn come.
+    const turned = (key << (8 * lead)) | (lead === 0 ? 0 : key >>> (32 - 8 * lead));
+    const word =
+      ((turned >>> 24) & 0xff) |
+      ((turned >>> 8) & 0xff00) |
+      ((turned << 8) & 0xff0000) |
+      (turned << 24);
+    const count = (size - lead) >> 2;
+    const to = (at + lead) >> 2;
+    const first = (from.byteOffset + start + lead) >> 2;
+    for (let index = 0; index < count; index++) words[to + index] = source[first + index]! ^ word;
+    for (let index = lead + 4 * count; index < size; index++) {
+      bytes[at + index] = from[start + index]! ^ (key >>> (24 - 8 * (index & 3)));
+    }
   }
 }

@@ -4,8 +4,10 @@
 // Invariant: without the collector heapUsed only grows, by what was allocated (to 16 KiB).
 
 import * as mqtt from "mqtt-packet";
+import { Masker } from "../../src/codec/masker.ts";
 import { Reader, ReadResult } from "../../src/codec/reader.ts";
 import { Topic, TopicKind } from "../../src/codec/topic.ts";
+import { FrameReader, FrameResult } from "../../src/codec/websocket.ts";
 import { Writer } from "../../src/codec/writer.ts";
 
 const PACKETS = 1_000_000;
@@ -112,6 +114,43 @@ function reading(packet: Uint8Array, perChunk: number, torn: boolean): Work {
   };
 }
 
+/** Frames of 290 bytes into a buffer that a socket then takes whole. */
+function masking(): Work {
+  let word = 1;
+  const masker = new Masker(BUFFER_BYTES, () => {
+    word = (Math.imul(word, 0x0019660d) + 0x3c6ef35f) >>> 0;
+    return word;
+  });
+  return (packets) => {
+    for (let index = 0; index < packets; index += 1) {
+      if (masker.data(scratch, 7, 297) < 290) masker.consume(masker.end - masker.start);
+    }
+  };
+}
+
+/** Frames with a PUBACK each, and a ping among fifty, in chunks of fifty; torn or not. */
+function framing(torn: boolean): Work {
+  const reader = new FrameReader(BUFFER_BYTES);
+  const frames = Array.from({ length: CHUNK_PACKETS - 1 }, () => [0x82, 4, ...PUBACK]);
+  const stream = Uint8Array.from([...frames.flat(), 0x89, 2, 1, 2]);
+  const head = stream.slice(0, torn ? -3 : undefined);
+  const tail = stream.slice(head.length);
+  const drain = (chunk: Uint8Array) => {
+    reader.feed(chunk, 0);
+    for (;;) {
+      const result = reader.next();
+      if (result === FrameResult.MORE) return;
+      if (result !== FrameResult.DATA && result !== FrameResult.PING) throw new Error("refused");
+    }
+  };
+  return (packets) => {
+    for (let read = 0; read < packets; read += CHUNK_PACKETS) {
+      drain(head);
+      if (tail.length > 0) drain(tail);
+    }
+  };
+}
+
 const PUBLISH = ((writer) => {
   publish(writer, 6, payload);
   return writer.bytes.slice(0, writer.end);
@@ -148,6 +187,9 @@ export function ours(): Cost[] {
     measure("PUBLISH read, torn", PACKETS, reading(PUBLISH, CHUNK_PACKETS, true)),
     measure("PUBACK read, 50 a chunk", PACKETS, reading(PUBACK, CHUNK_PACKETS, false)),
     measure("PINGRESP read, 50 a chunk", PACKETS, reading(PINGRESP, CHUNK_PACKETS, false)),
+    measure("frame write, 290 B", PACKETS, masking()),
+    measure("frame read, 50 a chunk", PACKETS, framing(false)),
+    measure("frame read, torn", PACKETS, framing(true)),
   ];
 }
 

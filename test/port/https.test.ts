@@ -5,11 +5,12 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { createServer } from "node:net";
 import type { TLSSocket } from "node:tls";
-import type { Probed, WebAnswer, WebRequest } from "../../src/core/effects.ts";
+import type { HttpProxy, Probed, WebAnswer, WebRequest } from "../../src/core/effects.ts";
 import { Dialer } from "../../src/port/dial.ts";
 import { HttpsProbe, HttpsWeb } from "../../src/port/https.ts";
 import { Authority, type Identity } from "./certificates.ts";
-import { closeServers, listening, plain, secure } from "./uplink.ts";
+import { tinyproxy } from "./tinyproxy.ts";
+import { closeServers, listening, plain, proxyAt, secure } from "./uplink.ts";
 
 const PATH = "/devices/d1/messages/deviceBound/none?api-version=2021-04-12";
 const TOKEN = "SharedAccessSignature sr=hub&sig=c2ln&se=1";
@@ -42,6 +43,7 @@ interface Changes {
   token?: string;
   roots?: string;
   timeoutMs?: number;
+  proxy?: HttpProxy;
 }
 
 async function probe(port: number, changes: Changes = {}): Promise<Probed> {
@@ -53,7 +55,7 @@ async function probe(port: number, changes: Changes = {}): Promise<Probed> {
       resolve();
     },
   };
-  const port443 = new HttpsProbe(events, new Dialer().open, changes.timeoutMs);
+  const port443 = new HttpsProbe(events, new Dialer(changes.proxy).open, changes.timeoutMs);
   port443.probe(
     changes.host ?? "localhost",
     port,
@@ -315,5 +317,39 @@ describe("a request of DPS", () => {
     for (const answer of [await ask({ port: 1 })]) {
       expect([answer.status, answer.body]).toEqual([0, ""]);
     }
+  });
+});
+
+describe("through a proxy", () => {
+  const text = response("404 Not Found", [`Content-Length: ${BODY.length}`], BODY);
+  const found: Probed = { dateS: MOMENT_S, status: 404, errorCode: "DeviceNotFound" };
+
+  test("a real one, with credentials", async () => {
+    const running = await tinyproxy("BasicAuth site word");
+    try {
+      const port = await saying(text);
+      expect(await probe(port, { proxy: proxyAt(running.port, "site", "word") })).toEqual(found);
+      expect(await probe(port, { proxy: proxyAt(running.port, "site", "other") })).toEqual(NOTHING);
+    } finally {
+      await running.stop();
+    }
+  });
+
+  test("one that refuses never sees the token, and is no answer of the hub", async () => {
+    let seen = "";
+    const port = await plain((socket) => {
+      socket.on("data", (data) => {
+        seen += data;
+        socket.write("HTTP/1.1 404 Not Found\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n");
+      });
+    });
+    expect(await probe(443, { proxy: proxyAt(port) })).toEqual(NOTHING);
+    expect(seen).toStartWith("CONNECT localhost:443 HTTP/1.1\r\n");
+    expect(seen).not.toContain("SharedAccessSignature");
+  });
+
+  test("one that stays silent has no longer than a silent hub", async () => {
+    const port = await plain((socket) => socket.resume());
+    expect(await probe(443, { proxy: proxyAt(port), timeoutMs: 30 })).toEqual(NOTHING);
   });
 });

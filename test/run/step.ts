@@ -43,6 +43,7 @@ const BEFORE: readonly Step[] = [
 const AFTER: readonly Step[] = [
   row("simulation", ["test/sim/main.ts", "--hours", "5000"], false),
   row("fuzzing", ["test/fuzz/reader.ts", "--count", "300000"], false),
+  row("frame fuzzing", ["test/fuzz/websocket.ts", "--count", "100000"], false),
   row("tpm fuzzing", ["test/fuzz/tpm.ts", "--count", "300000"], false),
   row("dps fuzzing", ["test/fuzz/dps.ts", "--count", "100000"], false),
 ];
