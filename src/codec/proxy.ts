@@ -40,6 +40,28 @@ export function credentialProblem(user: string, password: string): string {
   return "";
 }
 
+/** Where a proxy listens. */
+export interface ProxyPlace {
+  readonly host: string;
+  readonly port: number;
+}
+
+/**
+ * The place that `http://host:port` names; an IPv6 address stands in brackets. Or one line that
+ * says what is wrong, without the text, which may hold a password.
+ */
+export function parseProxy(text: string): ProxyPlace | string {
+  if (/^https:/i.test(text)) return "TLS to the proxy itself is not spoken";
+  if (!/^http:\/\//i.test(text)) return "does not begin with http://";
+  const rest = text.slice("http://".length).replace(/\/$/, "");
+  if (rest.includes("@")) return "holds a user name; give proxy-user and proxy-password-file";
+  const matched = /^(?:\[([0-9A-Fa-f:.]{2,45})\]|([A-Za-z0-9._-]{1,253})):(\d{1,5})$/.exec(rest);
+  if (matched === null) return "is not of the form http://host:port";
+  const port = Number(matched[3]);
+  if (port < 1 || port > 65_535) return "has a port outside 1 .. 65535";
+  return { host: matched[1] ?? matched[2]!, port };
+}
+
 /** `host:port` as a request names it; an IPv6 address in brackets (RFC 3986, 3.2.2). */
 export function authorityOf(host: string, port: number): string {
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;

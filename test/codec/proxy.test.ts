@@ -11,6 +11,7 @@ import {
   credentialProblem,
   ProxyAnswer,
   ProxyOutcome,
+  parseProxy,
 } from "../../src/codec/proxy.ts";
 
 const bytes = (text: string): Uint8Array => new Uint8Array(Buffer.from(text, "latin1"));
@@ -62,6 +63,38 @@ describe("the request", () => {
       expect(connectRequest(host, 443, "", "")).toBe("");
     },
   );
+});
+
+describe("the place in the settings", () => {
+  test.each([
+    ["http://proxy.example:3128", "proxy.example", 3128],
+    ["HTTP://10.0.0.1:8080/", "10.0.0.1", 8080],
+    ["http://[fe80::1]:1", "fe80::1", 1],
+    ["http://proxy:65535", "proxy", 65_535],
+  ])("%j", (text, host, port) => {
+    expect(parseProxy(text)).toEqual({ host, port });
+  });
+
+  test.each([
+    ["", "http://"],
+    ["proxy:3128", "http://"],
+    ["socks5://proxy:1080", "http://"],
+    ["https://proxy:3128", "TLS"],
+    ["http://proxy", "form"],
+    ["http://proxy:", "form"],
+    ["http://proxy:3128/path", "form"],
+    ["http://proxy:3128?x", "form"],
+    ["http://fe80::1:3128", "form"],
+    ["http://pro xy:3128", "form"],
+    ["http://:3128", "form"],
+    ["http://proxy:0", "port"],
+    ["http://proxy:65536", "port"],
+    ["http://site:hush@proxy:3128", "proxy-user"],
+  ])("%j is none", (text, word) => {
+    const problem = parseProxy(text);
+    expect(problem).toContain(word);
+    expect(problem).not.toContain("hush");
+  });
 });
 
 test("what cannot be sent as credentials", () => {

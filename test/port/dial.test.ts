@@ -3,6 +3,7 @@
 // Invariant: a proxy in the settings is the only way out; each refusal has its own cause.
 
 import { afterAll, afterEach, beforeAll, describe, expect, spyOn, test } from "bun:test";
+import { readdirSync } from "node:fs";
 import { createServer, type Socket } from "node:net";
 import { Cause, type HttpProxy } from "../../src/core/effects.ts";
 import { Dialer } from "../../src/port/dial.ts";
@@ -185,6 +186,31 @@ test("an aborted talk with a proxy ends at the proxy, and is not heard of again"
   witness.abort();
   await gone;
   expect(witness.heard).toEqual([]);
+});
+
+test("no socket is left, in whatever phase a tunnelled connection is dropped", async () => {
+  const port = await secure((socket) => socket.on("data", () => socket.end("bye")), good);
+  const proxy = proxyAt(await relay());
+  const descriptors = () => readdirSync("/proc/self/fd").length;
+  const run = async (phase: string) => {
+    const witness = new Witness(proxy);
+    witness.open(port, authority.pem);
+    if (phase === "at once") return witness.abort();
+    await witness.until(phase === "data" ? "secured" : phase);
+    if (phase === "data") {
+      witness.write(Buffer.from("x"));
+      await witness.until("data");
+    }
+    return witness.abort();
+  };
+  const phases = ["at once", "opened", "secured", "data"];
+  for (const phase of phases) await run(phase);
+  await through(proxy, port);
+  const before = descriptors();
+  for (let round = 0; round < 200; round++) await run(phases[round % 4]!);
+  // Sockets that were dropped at once are closed when they are through.
+  for (let wait = 0; descriptors() > before && wait < 500; wait++) await Bun.sleep(10);
+  expect(descriptors()).toBeLessThanOrEqual(before);
 });
 
 test("the target's name is the proxy's to look up", async () => {
