@@ -42,13 +42,14 @@ export class Dialer {
         ? new Direct(options, times)
         : new Tunnelled(options, proxy, proxy.tunnel(options.hostname, options.port), times);
     attempt.start();
-    return () => attempt.settle();
+    return () => attempt.drop();
   };
 }
 
 /** One dial to `host:port`; done once it has settled. */
 abstract class Attempt<T> {
   protected isSettled = false;
+  private isDropped = false;
   private readonly startMs = performance.now();
   private timer: Timer | undefined;
 
@@ -67,6 +68,12 @@ abstract class Attempt<T> {
     this.isSettled = true;
     clearTimeout(this.timer);
     return wasOpen;
+  }
+
+  /** Ends the dial unheard. */
+  drop(): void {
+    this.isDropped = true;
+    this.settle();
   }
 
   protected connect<U>(options: Options<U>): void {
@@ -89,7 +96,9 @@ abstract class Attempt<T> {
     const error = new DialError(cause, detail);
     // As Bun does it, the handler's socket is one that never was; ours look at its data alone.
     const socket = { data: this.options.data } as Socket<T>;
-    queueMicrotask(() => connectError?.(socket, error));
+    queueMicrotask(() => {
+      if (!this.isDropped) connectError?.(socket, error);
+    });
   }
 
   /** The dial failed with Bun's error. */

@@ -188,6 +188,19 @@ test("an aborted talk with a proxy ends at the proxy, and is not heard of again"
   expect(witness.heard).toEqual([]);
 });
 
+test("a dial that is dropped in the moment it fails is not heard of", async () => {
+  let heard = 0;
+  const socket = { data() {}, open: () => void heard++, connectError: () => void heard++ };
+  const options = { hostname: "a b", port: 443, data: undefined, socket, tls: { ca: "" } };
+  new Dialer(proxyAt(1)).open(options)();
+  await Bun.sleep(1);
+  expect(heard).toBe(0);
+  new Dialer(proxyAt(1)).open(options);
+  expect(heard).toBe(0);
+  await Bun.sleep(1);
+  expect(heard).toBe(1);
+});
+
 test("no socket is left, in whatever phase a tunnelled connection is dropped", async () => {
   const port = await secure((socket) => socket.on("data", () => socket.end("bye")), good);
   const proxy = proxyAt(await relay());
