@@ -241,11 +241,7 @@ export class Turn implements UplinkEvents, SignerEvents, TpmEvents, WebEvents, M
     switch (verb) {
       case Verb.OPEN:
         this.reader.reset();
-        return ports.uplink.open({
-          host: endpoint.host,
-          port: endpoint.mqttPort,
-          roots: this.roots,
-        });
+        return ports.uplink.open(agent.machines.passage.target(endpoint.host, this.roots));
       case Verb.ABORT:
         return ports.uplink.abort();
       case Verb.SIGN:

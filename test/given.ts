@@ -14,6 +14,7 @@ export function lamp(name: string, initial = false): LampSettings {
 /** Valid settings with the parts that a test wants otherwise. */
 export function settings(parts: {
   endpoint?: Partial<Settings["endpoint"]>;
+  network?: Partial<Settings["network"]>;
   data?: Partial<Settings["data"]>;
   telemetry?: Partial<Settings["telemetry"]>;
   lamps?: readonly LampSettings[];
@@ -43,6 +44,7 @@ export function settings(parts: {
       endorsementPassword: "",
       ...parts.endpoint,
     },
+    network: { transport: "mqtts", proxy: null, ...parts.network },
     data: {
       autoOnStartup: true,
       retryIntervalS: 60,

@@ -12,7 +12,9 @@ import {
   type WebEvents,
 } from "../core/effects.ts";
 import { parsePlace } from "../core/place.ts";
+import { ConnectProxy } from "../core/proxy.ts";
 import { isInTpm, outcomeOf, type Settings } from "../core/settings.ts";
+import { WebSocketUplink } from "../core/websocket.ts";
 import { assert } from "../kit/assert.ts";
 import { Prng } from "../kit/prng.ts";
 import { VERSION } from "../kit/version.ts";
@@ -21,7 +23,7 @@ import { SystemClock } from "../port/clock.ts";
 import { ControlServer } from "../port/control.ts";
 import type { Courier } from "../port/courier.ts";
 import { Dialer } from "../port/dial.ts";
-import { bootId, seed } from "../port/entropy.ts";
+import { bootId, SystemEntropy, seed } from "../port/entropy.ts";
 import { GpioPins } from "../port/gpio.ts";
 import { HttpsProbe, HttpsWeb } from "../port/https.ts";
 import { StderrLog } from "../port/log.ts";
@@ -63,7 +65,8 @@ export async function run(file: string): Promise<void> {
     },
     settings.endpoint.key,
   );
-  const dial = new Dialer().open;
+  const { proxy } = settings.network;
+  const dial = new Dialer(proxy === null ? null : new ConnectProxy(proxy)).open;
   const events: UplinkEvents = {
     onOpened: () => turn.onOpened(),
     onSecured: () => turn.onSecured(),
@@ -71,9 +74,15 @@ export async function run(file: string): Promise<void> {
     onWritable: () => turn.onWritable(),
     onClosed: (cause, detail) => turn.onClosed(cause, detail),
   };
-  const uplink = new Tls(events, dial);
-  const probe = new HttpsProbe({ onProbed: (probed) => turn.onProbed(probed) }, dial);
   const clock = new SystemClock();
+  const uplink = new WebSocketUplink(
+    events,
+    (below) => new Tls(below, dial),
+    (onAlarm) => new TimerAlarm(onAlarm),
+    clock,
+    new SystemEntropy(),
+  );
+  const probe = new HttpsProbe({ onProbed: (probed) => turn.onProbed(probed) }, dial);
   const tpm = isInTpm(settings.endpoint) ? tpmOf(settings, () => turn) : undefined;
   const identity =
     tpm === undefined ? NO_IDENTITY : identityOf(settings, tpm, () => turn, log, dial);

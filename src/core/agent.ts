@@ -305,8 +305,7 @@ export class Agent {
       this.credential.request(this.nowMs, this.wallS);
       return;
     }
-    const { host, mqttPort } = this.settings.endpoint;
-    this.effects.log(Level.INFO, `connecting to ${host}:${mqttPort}`);
+    this.machines.recovery.onAttempt(this.nowMs);
     this.enter(AgentState.LINKING, NEVER);
     this.link.open(token, this.nowMs);
   }
@@ -315,7 +314,8 @@ export class Agent {
     this.enter(AgentState.ONLINE, NEVER);
     this.isLast = false;
     const tookMs = this.nowMs - this.attemptMs;
-    const text = this.machines.recovery.onUp(tookMs, this.link.sessionPresent, this.wallS);
+    const { recovery } = this.machines;
+    const text = recovery.onUp(tookMs, this.link.sessionPresent, this.nowMs, this.wallS);
     this.connecting.tell(true, text);
     this.identity.refusals.onUp();
     this.traffic.onUp(this.nowMs);

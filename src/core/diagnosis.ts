@@ -21,6 +21,8 @@ export interface Ending {
   readonly upMs: number;
   /** What was sent last and not answered, "" for nothing. */
   readonly unanswered: string;
+  /** The way that the attempt took; left out for MQTT over TLS without a proxy. */
+  readonly way?: Way;
 }
 
 /** What is known when a connection ends. */
@@ -30,8 +32,6 @@ export interface Circumstances extends Ending {
   readonly expiredS: number;
   /** Connections in a row that the hub closed soon after they came up. */
   readonly shortLived: number;
-  /** The way that the attempt took; left out for MQTT over TLS without a proxy. */
-  readonly way?: Way;
 }
 
 function withDetail(text: string, detail: string): string {

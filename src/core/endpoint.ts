@@ -18,7 +18,12 @@ const KEY_PLACE = "key";
 
 const OWNER_FILE = "owner-password-file";
 const ENDORSEMENT_FILE = "endorsement-password-file";
-const FILE_KEYS = [SECRET_FILE, OWNER_FILE, ENDORSEMENT_FILE];
+const FILE_KEYS = [
+  ["endpoint", SECRET_FILE],
+  ["endpoint", OWNER_FILE],
+  ["endpoint", ENDORSEMENT_FILE],
+  ["network", "proxy-password-file"],
+] as const;
 /** Keys that only one type understands; those with a default do no harm beside the other. */
 const SAS_KEYS = [SECRET_TEXT, SECRET_FILE];
 const TPM_KEYS = ["id-scope", "registration-id", OWNER_FILE, ENDORSEMENT_FILE];
@@ -30,7 +35,7 @@ const PASSWORD_BYTES_MAX = 64;
 /** Paths of the files that `validate` needs to see; the caller reads them beforehand. */
 export function filesWanted(entries: readonly Entry[]): readonly string[] {
   const sheet = new Sheet(entries, []);
-  const paths = FILE_KEYS.map((key) => sheet.text("endpoint", key));
+  const paths = FILE_KEYS.map(([section, key]) => sheet.text(section, key));
   return [...new Set(paths)].filter((path) => path !== "");
 }
 

@@ -15,6 +15,7 @@ import { Identity, type Origin } from "./identity.ts";
 import { Lamps } from "./lamps.ts";
 import { type Greeting, Link } from "./link.ts";
 import { Outbox } from "./outbox.ts";
+import { Passage } from "./passage.ts";
 import { Recovery } from "./recovery.ts";
 import { type EndpointSettings, isInTpm, type Settings } from "./settings.ts";
 import { Telemetry } from "./telemetry.ts";
@@ -33,6 +34,7 @@ export class Machines {
   readonly verdict: Verdict;
   readonly recovery: Recovery;
   readonly identity: Identity;
+  readonly passage: Passage;
   private endpoint: EndpointSettings;
 
   /**
@@ -65,7 +67,9 @@ export class Machines {
     this.telemetry = new Telemetry(effects, outbox, lamps, deviceId, moduleId, boot, intervalMs);
     this.verdict = new Verdict(placed);
     const { verdict, credential } = this;
-    this.recovery = new Recovery(effects, verdict, new Backoff(prng), credential, placed);
+    this.passage = new Passage(settings.network, placed);
+    const backoff = new Backoff(prng);
+    this.recovery = new Recovery(effects, verdict, backoff, credential, this.passage, placed);
   }
 
   /** What keeps the device key from signing, as far as is known; "" for nothing. */

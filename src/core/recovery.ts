@@ -9,6 +9,7 @@ import type { Backoff } from "./backoff.ts";
 import type { Credential } from "./credential.ts";
 import type { Ending } from "./diagnosis.ts";
 import { Cause, type Effects, Level, type Probed } from "./effects.ts";
+import type { Passage } from "./passage.ts";
 import type { EndpointSettings } from "./settings.ts";
 import type { Verdict } from "./verdict.ts";
 
@@ -35,6 +36,7 @@ export class Recovery {
     private readonly verdict: Verdict,
     private readonly backoff: Backoff,
     private readonly credential: Credential,
+    private readonly passage: Passage,
     private endpoint: EndpointSettings,
   ) {}
 
@@ -44,8 +46,15 @@ export class Recovery {
     this.verdict.identify(endpoint);
   }
 
+  /** The hub is dialled: chooses the way, and says which. */
+  onAttempt(nowMs: number): void {
+    const text = this.passage.choose(this.endpoint, nowMs);
+    this.effects.log(Level.INFO, `connecting to ${text}`);
+  }
+
   /** A connection stands `tookMs` after the first step towards it; the same in words. */
-  onUp(tookMs: number, sessionPresent: boolean, wallS: number): string {
+  onUp(tookMs: number, sessionPresent: boolean, nowMs: number, wallS: number): string {
+    this.passage.route.onReached(nowMs);
     const { hubName, deviceId } = this.endpoint;
     const session = sessionPresent ? "session resumed" : "new session";
     const text = `connected to ${hubName} as ${deviceId} in ${lengthOf(tookMs)} (${session})`;
@@ -64,8 +73,10 @@ export class Recovery {
    * @param capMs longest wait, but for the floor after a refusal; Infinity: no further attempt
    */
   onFailure(ending: Ending, capMs: number, nowMs: number, wallS: number): number {
-    const { verdict, credential } = this;
-    verdict.onFailure(ending, credential.expiredS(nowMs), wallS);
+    const { verdict, credential, passage } = this;
+    const { way } = passage;
+    verdict.onFailure({ ...ending, way }, credential.expiredS(nowMs), wallS);
+    passage.onEnded(ending.cause, ending.step, nowMs);
     const refused = verdict.isRefusal;
     if (refused) {
       this.effects.probe(credential.current);

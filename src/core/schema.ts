@@ -15,8 +15,10 @@ import {
   TELEMETRY_S_DEFAULT,
   TELEMETRY_S_MAX,
 } from "../limits.ts";
-import { HOST, ID_SCOPE, MODEL_ID, REGISTRATION_ID, TPM } from "./pattern.ts";
+import { HOST, ID_SCOPE, MODEL_ID, PROXY, PROXY_USER, REGISTRATION_ID, TPM } from "./pattern.ts";
 import { allowed, Kind, PATH_BYTES_MAX, SOCKET_PATH_BYTES_MAX, type Value } from "./value.ts";
+
+export { LAMP_NAME, LAMP_NAMES_RESERVED, TARGETS } from "./pattern.ts";
 
 /** When a changed value takes effect. */
 export enum Applies {
@@ -39,32 +41,8 @@ export interface Key {
 
 /** Section of a lamp in the table; in a file NAME is the lamp's own. */
 export const LAMP_SECTION = "led.NAME";
-/** Highest GPIO line number taken; the kernel's own numbers stay far below (Linux, gpio.h). */
-const GPIO_LINE_MAX = 65_535;
 /** What every lamp's section begins with. */
 export const LAMP_PREFIX = "led.";
-
-/** Rule for the name of a lamp, which is also its property in the twin. */
-export const LAMP_NAME: Value = {
-  kind: Kind.TEXT,
-  shape: /^[A-Za-z][A-Za-z0-9_-]{0,31}$/,
-  words: "a letter, then up to 31 letters, digits, _ or -",
-};
-
-/** Names that mean something else in a twin or in what the agent reports of itself. */
-export const LAMP_NAMES_RESERVED: readonly string[] = [
-  "agent",
-  "desired",
-  "diagnosis",
-  "properties",
-  "reported",
-  "sequence",
-  "tags",
-  "telemetry",
-  "time",
-  "uptimeS",
-  "value",
-];
 
 const BOOLEAN: Value = { kind: Kind.BOOLEAN };
 const PORT: Value = { kind: Kind.PORT };
@@ -79,17 +57,6 @@ const TARGET: Value = {
   kind: Kind.TEXT,
   shape: /^[ -~]+$/,
   words: "for leds a name in /sys/class/leds, for sysfs a line number, for file an absolute path",
-};
-
-/** What the target of a lamp may be, by its driver. */
-export const TARGETS: Readonly<Record<"leds" | "sysfs" | "file", Value>> = {
-  leds: {
-    kind: Kind.TEXT,
-    shape: /^(?!\.{1,2}$)[!-.0-~]{1,255}$/,
-    words: "the name of a directory in /sys/class/leds",
-  },
-  sysfs: { kind: Kind.INTEGER, min: 0, max: GPIO_LINE_MAX, unit: "" },
-  file: PATH,
 };
 
 /** The table; sections and keys in the order of `conf/azimuth.ini`. */
@@ -221,7 +188,9 @@ export const KEYS: readonly Key[] = [
     value: PORT,
     fallback: "443",
     applies: Applies.RESTART,
-    meaning: "Port of the hub's HTTPS side, asked only to find out why a connection was refused.",
+    meaning:
+      "Port of the hub's HTTPS side: for MQTT over WebSocket, and asked to find out why " +
+      "a connection was refused.",
   },
   {
     section: "endpoint",
@@ -238,6 +207,42 @@ export const KEYS: readonly Key[] = [
     fallback: "",
     applies: Applies.RESTART,
     meaning: "IoT Plug and Play model that the device announces.",
+  },
+  {
+    section: "network",
+    name: "transport",
+    value: choices("mqtts", "wss", "auto"),
+    fallback: "auto",
+    applies: Applies.RESTART,
+    meaning:
+      "How the hub is reached; mqtts: MQTT over TLS, port 8883, wss: MQTT over WebSocket, " +
+      "port 443, auto: by mqtts, and by wss where a site blocks that.",
+  },
+  {
+    section: "network",
+    name: "proxy",
+    value: PROXY,
+    fallback: "",
+    applies: Applies.RESTART,
+    meaning:
+      "HTTP proxy that hub and DPS are reached through; where it ends silent connections, " +
+      "set keep-alive below its time.",
+  },
+  {
+    section: "network",
+    name: "proxy-user",
+    value: PROXY_USER,
+    fallback: "",
+    applies: Applies.RESTART,
+    meaning: "User name at the proxy.",
+  },
+  {
+    section: "network",
+    name: "proxy-password-file",
+    value: PATH,
+    fallback: "",
+    applies: Applies.RESTART,
+    meaning: "File that holds the password at the proxy; owned by azimuth, mode 0600.",
   },
   {
     section: "data",

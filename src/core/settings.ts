@@ -3,6 +3,8 @@
 // Invariant: a Settings object is complete and valid; nobody checks its values again.
 
 import type { Level, PinSettings } from "./effects.ts";
+import type { ProxySettings } from "./proxy.ts";
+import type { Transport } from "./route.ts";
 
 /** One lamp: its pin and the state it takes until the twin says otherwise. */
 export interface LampSettings extends PinSettings {
@@ -50,6 +52,13 @@ export function isInTpm({ type, isSealed }: EndpointSettings): boolean {
   return type === "tpm" || isSealed;
 }
 
+/** The way out of the site. */
+export interface NetworkSettings {
+  readonly transport: Transport;
+  /** The proxy for hub and DPS; null for none. */
+  readonly proxy: ProxySettings | null;
+}
+
 /** How the connection is kept; the names are Kura's. */
 export interface DataSettings {
   readonly autoOnStartup: boolean;
@@ -75,6 +84,7 @@ export interface AgentSettings {
 /** A whole valid settings file. */
 export interface Settings {
   readonly endpoint: EndpointSettings;
+  readonly network: NetworkSettings;
   readonly data: DataSettings;
   readonly telemetry: TelemetrySettings;
   readonly lamps: readonly LampSettings[];
@@ -85,7 +95,7 @@ export interface Settings {
 export function joined(running: Settings, read: Settings): Settings {
   const { controlSocket, stateFolder } = running.agent;
   const agent = { ...read.agent, controlSocket, stateFolder };
-  return { ...read, endpoint: running.endpoint, agent };
+  return { ...read, endpoint: running.endpoint, network: running.network, agent };
 }
 
 /**
@@ -97,6 +107,7 @@ export function outcomeOf(running: Settings, read: Settings): string {
   if (JSON.stringify(running.endpoint) !== JSON.stringify(read.endpoint)) {
     waiting.push("[endpoint]");
   }
+  if (JSON.stringify(running.network) !== JSON.stringify(read.network)) waiting.push("[network]");
   if (running.agent.controlSocket !== read.agent.controlSocket) {
     waiting.push("[agent] control-socket");
   }

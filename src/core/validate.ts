@@ -1,10 +1,11 @@
 // Validate: from the entries of a settings file to Settings, or to all that is wrong with them.
-// Neighbours: `sheet` checks each entry by itself, `endpoint` what section [endpoint] means;
-// `command/configuration` calls it and prints problems with `formatProblem`.
+// Neighbours: `sheet` checks each entry by itself, `endpoint` and `network` what these sections
+// mean; `command/configuration` calls it and prints problems with `formatProblem`.
 // Invariant: pure; all problems at once, by line; no text of a problem holds a secret.
 
 import { type Entry, Level, type Problem } from "./effects.ts";
 import { endpointOf, type FileText } from "./endpoint.ts";
+import { networkOf } from "./network.ts";
 import * as schema from "./schema.ts";
 import type { LampSettings, Settings } from "./settings.ts";
 import { type Section, Sheet } from "./sheet.ts";
@@ -39,12 +40,14 @@ export function validate(
   if (unread.length > 0) return { problems: unread };
   const sheet = new Sheet(entries, problems, sections);
   const endpoint = endpointOf(sheet, fileOf);
+  const network = networkOf(sheet, fileOf);
   const lamps = lampsOf(sheet);
   if (sheet.problems.length > 0 || endpoint === undefined) {
     return { problems: [...sheet.problems].sort((a, b) => a.line - b.line) };
   }
   const settings: Settings = {
     endpoint,
+    network,
     data: {
       autoOnStartup: sheet.isTrue("data", "connect.auto-on-startup"),
       retryIntervalS: sheet.number("data", "connect.retry-interval"),

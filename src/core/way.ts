@@ -55,7 +55,7 @@ export function obstacleText(cause: Obstacle, detail: string, address: string, w
     case Cause.PROXY_REFUSED:
       return (
         `${proxy} does not let through to ${address}${found}; have port ${port} allowed there` +
-        (way.isWebSocket ? "" : ", or set transport = auto")
+        (way.isWebSocket ? "" : "; transport auto or wss goes over WebSocket instead")
       );
     case Cause.PROXY_FAILED:
       return (

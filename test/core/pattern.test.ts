@@ -3,7 +3,14 @@
 // Invariant: each form has examples of both kinds.
 
 import { describe, expect, test } from "bun:test";
-import { HOST, ID_SCOPE, MODEL_ID, REGISTRATION_ID, TPM } from "../../src/core/pattern.ts";
+import {
+  HOST,
+  ID_SCOPE,
+  MODEL_ID,
+  PROXY_USER,
+  REGISTRATION_ID,
+  TPM,
+} from "../../src/core/pattern.ts";
 import { fault, type Value } from "../../src/core/value.ts";
 
 const FORMS: readonly (readonly [string, Value, readonly string[], readonly string[]])[] = [
@@ -20,6 +27,12 @@ const FORMS: readonly (readonly [string, Value, readonly string[], readonly stri
     TPM,
     ["/dev/tpmrm0", "swtpm:/run/tpm.sock", "swtpm:localhost:2321", "swtpm:127.0.0.1:1"],
     ["tpmrm0", "swtpm:", "swtpm:host", "swtpm:host:0", "swtpm:a b:1", "swtpm:run/x"],
+  ],
+  [
+    "proxy user",
+    PROXY_USER,
+    ["site 1", "DOMAIN\\é", "x".repeat(255)],
+    ["a:b", "a\tb", "x".repeat(256)],
   ],
   ["model id", MODEL_ID, ["dtmi:a:b;1", "dtmi:a;1.2"], ["dtmi:a", "dtmi:_a;1", "dtmi:a;0"]],
 ];

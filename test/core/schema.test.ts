@@ -24,6 +24,10 @@ const DEFAULTS: Record<string, string | null> = {
   "endpoint keep-alive": "240",
   "endpoint key": "connection-string",
   "endpoint model-id": "",
+  "network transport": "auto",
+  "network proxy": "",
+  "network proxy-user": "",
+  "network proxy-password-file": "",
   "data connect.auto-on-startup": "false",
   "data connect.retry-interval": "60",
   "data disconnect.quiesce-timeout": "10",
@@ -40,6 +44,7 @@ const DEFAULTS: Record<string, string | null> = {
 
 const RANGES: Record<string, string> = {
   type: "sas or tpm",
+  transport: "mqtts, wss or auto",
   "keep-alive": "10 .. 1177 seconds",
   "connect.retry-interval": "1 .. 3600 seconds",
   "disconnect.quiesce-timeout": "0 .. 30 seconds",
@@ -80,7 +85,14 @@ test("every meaning is one sentence on one line", () => {
 });
 
 test("sections, in the order of the file", () => {
-  expect(schema.SECTIONS).toEqual(["endpoint", "data", "telemetry", "led.NAME", "agent"]);
+  expect(schema.SECTIONS).toEqual([
+    "endpoint",
+    "network",
+    "data",
+    "telemetry",
+    "led.NAME",
+    "agent",
+  ]);
 });
 
 test("a lamp's section has the keys of led.NAME", () => {

@@ -23,7 +23,7 @@ function problemsOf(...lines: string[]): string[] {
 const KEYS_OF_DATA =
   "connect.auto-on-startup, connect.retry-interval, disconnect.quiesce-timeout, " +
   "in-flight-messages.max-number";
-const SECTIONS = "[endpoint], [data], [telemetry], [led.NAME], [agent]";
+const SECTIONS = "[endpoint], [network], [data], [telemetry], [led.NAME], [agent]";
 const LAMP_NAME = "a letter, then up to 31 letters, digits, _ or -";
 
 describe("values", () => {

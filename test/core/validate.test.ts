@@ -44,6 +44,7 @@ describe("sound files", () => {
         ownerPassword: "",
         endorsementPassword: "",
       },
+      network: { transport: "auto", proxy: null },
       data: { autoOnStartup: false, retryIntervalS: 60, quiesceTimeoutS: 10, inFlightMax: 8 },
       telemetry: { intervalS: 10 },
       lamps: [],

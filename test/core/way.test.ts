@@ -52,7 +52,7 @@ const LINES: readonly (readonly [Cause, Way, string, string])[] = [
     VIA,
     "403 Filtered",
     "the proxy proxy.example:3128 does not let through to hub.example:8883 (403 Filtered); " +
-      "have port 8883 allowed there, or set transport = auto",
+      "have port 8883 allowed there; transport auto or wss goes over WebSocket instead",
   ],
   [
     Cause.PROXY_REFUSED,

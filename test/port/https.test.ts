@@ -352,4 +352,28 @@ describe("through a proxy", () => {
     const port = await plain((socket) => socket.resume());
     expect(await probe(443, { proxy: proxyAt(port), timeoutMs: 30 })).toEqual(NOTHING);
   });
+
+  test("what DPS is asked, and why it could not be", async () => {
+    const problemOf = async (given: HttpProxy) => {
+      const { promise, resolve } = Promise.withResolvers<WebAnswer>();
+      const events = { onFetched: (_: number, answer: WebAnswer) => resolve(answer) };
+      const request = { method: "GET" as const, host: "localhost", port: 443, path: "/" };
+      const whole = { ...request, authorization: "", body: "" };
+      new HttpsWeb(events, new Dialer(given).open).ask(1, whole, authority.pem);
+      return (await promise).problem;
+    };
+    const says = (text: string) =>
+      plain((socket) => socket.once("data", () => socket.end(text))).then(proxyAt);
+    const wanting = await says("HTTP/1.1 407 Who\r\n\r\n");
+    expect(await problemOf(wanting)).toBe(
+      "the proxy wants user name and password (none are given)",
+    );
+    const refusing = await says("HTTP/1.1 403 No\r\n\r\n");
+    expect(await problemOf(refusing)).toBe("the proxy does not let through to it (403 No)");
+    const failing = await says("HTTP/1.1 502 Bad\r\n\r\n");
+    expect(await problemOf(failing)).toBe("the proxy could not reach it (502 Bad)");
+    const other = await says("SSH-2.0\r\n\r\n");
+    expect(await problemOf(other)).toStartWith("what is set as proxy does not answer like one (");
+    expect(await problemOf(proxyAt(1))).toStartWith("the proxy cannot be reached (ECONNREFUSED)");
+  });
 });

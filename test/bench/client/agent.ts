@@ -46,6 +46,7 @@ function settingsFor(order: Order): Settings {
       ownerPassword: "",
       endorsementPassword: "",
     },
+    network: { transport: "mqtts", proxy: null },
     data: {
       autoOnStartup: true,
       retryIntervalS: 60,
