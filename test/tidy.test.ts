@@ -24,6 +24,7 @@ const WITHOUT_BEHAVIOUR: readonly string[] = [
   "src/core/service.ts",
   "src/core/state.ts",
   "src/core/upkeep.ts",
+  "src/kit/store.ts",
   "src/kit/version.ts",
 ];
 

@@ -313,3 +313,12 @@ export { TpmOperation, type TpmRequest } from "../codec/request.ts";
 export type { Chip, ChipEvents, Tpm, TpmEvents } from "./hardware.ts";
 export type { Memo, MemoEvents, Web, WebAnswer, WebEvents, WebRequest } from "./service.ts";
 export type { Calendar, Exposure, Manager, Watchdog } from "./upkeep.ts";
+export type { Message } from "../kit/row.ts";
+export {
+  type Store,
+  type StoreCount,
+  type StoreEntry,
+  type StoreEvents,
+  type StoreOpened,
+  StoreOutcome,
+} from "../kit/store.ts";

@@ -33,7 +33,7 @@ const OUTSIDE: Readonly<Record<string, RegExp>> = {
   ini: /^src\/port\/settings\.ts$/,
   qr: /^src\/port\/barcode\.ts$/,
   "bun:ffi": /^src\/port\/(tpm|gpio|console|watchdog)\.ts$/,
-  "bun:sqlite": /^src\/port\/store\.ts$/,
+  "bun:sqlite": /^src\/port\/(store|vault|salvage)\.ts$/,
 };
 const RUNTIME = /^(node:|bun$)/;
 const MAY_USE_RUNTIME = /^src\/(main\.ts|command\/|port\/)/;
