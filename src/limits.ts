@@ -20,6 +20,23 @@ export const OUTBOX_MESSAGES = 16 * 1024;
  * topic's length and the identifier take 4 bytes (azure-docs, iot-hub-devguide-messages-construct).
  */
 export const MESSAGE_BYTES_MAX = 256 * 1024 - 4;
+/** Messages on their way into the store, which have not been accepted yet. */
+export const PENDING_BYTES = 4 * 1024 * 1024;
+export const PENDING_MESSAGES = 16 * 1024;
+/** From this size on the journal of the store is copied into the database: 2 to 6 ms of work. */
+export const JOURNAL_BYTES_FILL = 2 * 1024 * 1024;
+/** Beyond this nothing is taken while another program keeps the journal from being emptied. */
+export const JOURNAL_BYTES_MAX = 64 * 1024 * 1024;
+/** Another program writes to the store: tried again after this; and for copying the journal. */
+export const STORE_BUSY_MS = 20;
+export const STORE_FILL_MS = 1_000;
+/** The disk is full or refuses: tried again after this. */
+export const STORE_REFUSED_MS = 1_000;
+/** Waits between attempts to make a new store, doubling. */
+export const STORE_REBUILD_MS_MIN = 5_000;
+export const STORE_REBUILD_MS_MAX = 300_000;
+/** Rows that one look for expired messages goes through. */
+export const EXPIRE_ROWS = 1_000;
 /** Window of unacknowledged QoS 1 messages: default and range. */
 export const IN_FLIGHT_DEFAULT = 8;
 export const IN_FLIGHT_MAX = 128;
@@ -193,6 +210,8 @@ export function assertLimits(): void {
   const needBytes = MESSAGE_BYTES_MAX + TRANSMIT_RESERVE_BYTES;
   assert(TRANSMIT_BYTES >= needBytes, "the largest message leaves the reserve free");
   assert(OUTBOX_BYTES >= 2 * MESSAGE_BYTES_MAX, "the outbox holds the largest message");
+  assert(PENDING_BYTES >= 2 * MESSAGE_BYTES_MAX, "the largest message can be on its way");
+  assert(JOURNAL_BYTES_FILL < JOURNAL_BYTES_MAX, "the journal is emptied before it is full");
   assert((OUTBOX_MESSAGES & (OUTBOX_MESSAGES - 1)) === 0, "outbox slots are a power of two");
   assert(IN_FLIGHT_MAX < OUTBOX_MESSAGES, "the window is smaller than the outbox");
   // A new twin document: each lamp is driven and then logs its pin and its light.
