@@ -100,10 +100,11 @@ sim: bootstrap ## the simulator alone; SEED= replays a run, HOURS= device-hours,
 	  $(if $(DEVICES),--devices $(DEVICES))
 
 .PHONY: fuzz
-fuzz: bootstrap ## mutated input to what reads packets, frames, TPM and DPS; COUNT=, SEED= replays
+fuzz: bootstrap ## mutated packets, frames, TPM and DPS answers, store files; COUNT=, SEED=
 	@$(BUN) test/fuzz/reader.ts $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED))
 	@$(BUN) test/fuzz/websocket.ts $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED))
 	@$(BUN) test/fuzz/tpm.ts $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED))
+	@$(BUN) test/fuzz/store.ts $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED))
 	@$(BUN) test/fuzz/dps.ts $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED))
 	@$(call packages,$(TEST_PACKAGES))
 	@$(BUN) test/fuzz/forgery.ts $(if $(SEED),--seed $(SEED))
@@ -125,6 +126,11 @@ bench: bootstrap ## measure against the peers, all in one run
 	@$(call packages,$(BENCH_PACKAGES))
 	@$(call locked,test/bench)
 	@$(BUN) test/bench/main.ts $(ARGS)
+
+.PHONY: cut
+cut: bootstrap ## cuts the power at every write of a recorded run of the store; SEED=, TURNS= (400)
+	@$(call packages,$(TEST_PACKAGES))
+	@$(BUN) test/soak/cut.ts $(if $(SEED),--seed $(SEED)) $(if $(TURNS),--turns $(TURNS))
 
 .PHONY: soak
 soak: bootstrap ## the real agent for hours with faults; SEED=, HOURS= (1)

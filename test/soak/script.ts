@@ -1,0 +1,93 @@
+// Script: an hour of a gateway's store in a few seconds, for the power-cut model:
+//   bun test/soak/script.ts FOLDER SEED TURNS FILL_BYTES [LIBRARY] [FAULT]
+// Neighbours: `cut` runs it under `test/native/cut.c`; `letter` says what each message holds.
+// Invariant: every promise is marked in the record before anything else happens.
+
+import { dlopen, FFIType } from "bun:ffi";
+import { join } from "node:path";
+import type { Message, Store, StoreEvents } from "../../src/core/effects.ts";
+import { Prng } from "../../src/kit/prng.ts";
+import { Depot } from "../port/depot.ts";
+import { letterOf, MARK_ACCEPTED, MARK_BOOT, MARK_RELEASED } from "./letter.ts";
+
+const WALL_S = 1_790_000_000;
+const FAULTS = ["sync", "syncFilled", "syncEmptied"] as const;
+
+const [folder = "", seedText, turnsText, fillText, library = "", fault = ""] =
+  process.argv.slice(2);
+const seed = Number(seedText);
+const turns = Number(turnsText);
+const prng = new Prng(seed);
+const { symbols } = dlopen(library, {
+  azimuth_cut_mark: { args: [FFIType.u32, FFIType.f64], returns: FFIType.void },
+});
+const mark = symbols.azimuth_cut_mark;
+
+/** The store, with one kind of sync answered without being done. */
+function faulty(store: Store, events: StoreEvents): Store {
+  const kind = FAULTS.find((each) => each === fault);
+  if (kind === undefined) return store;
+  store[kind] = () => queueMicrotask(() => events.onStoreSynced(""));
+  return store;
+}
+
+function open(): Depot {
+  const depot = new Depot(join(folder, "queue.db"), {
+    wallS: WALL_S,
+    journalBytesFill: Number(fillText),
+    wrap: faulty,
+    onAccepted: (sequence) => mark(MARK_ACCEPTED, sequence),
+  });
+  mark(MARK_BOOT, depot.store.boot);
+  return depot;
+}
+
+function append(depot: Depot): void {
+  const { last } = depot.journal.ledger;
+  const { priority, acceptedS, expiresS, bag, body } = letterOf(seed, last + 1);
+  if (depot.journal.append(priority, acceptedS, expiresS, bag, body) !== last + 1) {
+    throw new Error("a message was not taken");
+  }
+}
+
+function release(depot: Depot, message: Message): void {
+  mark(MARK_RELEASED, message.sequence);
+  depot.journal.ledger.release(message);
+}
+
+/** Most messages go out soon, in order; some stay for long. */
+function send(depot: Depot): void {
+  for (let priority = 0; priority < 10; priority++) {
+    const most = prng.below(60);
+    for (const message of depot.journal.ledger.load(priority, 0, most)) release(depot, message);
+  }
+}
+
+function evict(depot: Depot): void {
+  const priority = prng.below(10);
+  const isNewestFirst = prng.chance(0.5);
+  const { ledger } = depot.journal;
+  const all = ledger.load(priority, 0, 10_000);
+  // Which ones it takes is known afterwards, which is too late for a cut in between: nothing of
+  // it is written before the next commit.
+  ledger.evict(priority, 0, 1 + prng.below(4000), isNewestFirst);
+  const left = new Set(ledger.load(priority, 0, 10_000).map(({ sequence }) => sequence));
+  for (const { sequence } of all) if (!left.has(sequence)) mark(MARK_RELEASED, sequence);
+}
+
+let depot = open();
+for (let turn = 0; turn < turns; turn++) {
+  const burst = prng.chance(0.2) ? prng.between(1, 100) : prng.between(1, 4);
+  for (let count = burst; count > 0; count--) append(depot);
+  depot.journal.commit(depot.nowMs);
+  if (prng.chance(0.3)) append(depot);
+  if (prng.chance(0.5)) send(depot);
+  if (prng.chance(0.05)) evict(depot);
+  await depot.settle();
+  if (turn === turns >> 1) {
+    depot.journal.close();
+    depot = open();
+  }
+}
+depot.journal.close();
+if (depot.refused.length > 0 || depot.lines.length > 0) throw new Error(depot.lines.join());
