@@ -1,4 +1,4 @@
-// Benchmarks: `bun test/bench/main.ts [codec|publish|led|idle|reconnect|all] [--rounds N]
+// Benchmarks: `bun test/bench/main.ts [codec|publish|led|idle|reconnect|tpm|store|all] [--rounds N]
 // [--seconds N] [--reconnects N]`, which is `make bench`.
 // Neighbours: one file for each benchmark; `report` prints, `child` runs what is measured.
 // Invariant: a missed aim is printed and nothing more; exit 1 is for errors, 2 for usage.
@@ -10,6 +10,7 @@ import { led } from "./led.ts";
 import { publish } from "./publish.ts";
 import { reconnect } from "./reconnect.ts";
 import { Report } from "./report.ts";
+import { store } from "./store.ts";
 import { tpm } from "./tpm.ts";
 
 const ROUNDS = 7;
@@ -23,6 +24,7 @@ const BENCHES: Readonly<Record<string, (report: Report) => Promise<void>>> = {
   idle: (report) => idle(report, option("seconds", SECONDS)),
   reconnect: (report) => reconnect(report, option("reconnects", RECONNECTS)),
   tpm: (report) => tpm(report, "all"),
+  store: (report) => store(report, option("rounds", ROUNDS)),
 };
 const OPTIONS = ["--rounds", "--seconds", "--reconnects"];
 
