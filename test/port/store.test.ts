@@ -1,5 +1,5 @@
 // Tests of src/port/store.ts: the real store under the journal, on real files and bad disks.
-// Neighbours: `depot` is both together; `test/soak` cuts the power; `salvage.test.ts` damages files.
+// Neighbours: `depot` is both together; `test/soak` cuts the power; `salvage.test.ts` damages.
 // Invariant: what was accepted is there after every trouble; other programs are processes.
 
 import { Database } from "bun:sqlite";

@@ -1,5 +1,6 @@
 // The power-cut model: cuts the power after every operation of a recorded run of the store:
-//   bun test/soak/cut.ts [--seed N] [--turns N] [--every N] [--variants N] [--part I/N] [--fault F]
+//   bun test/soak/cut.ts [--seed N] [--turns N] [--fill BYTES] [--every N] [--from N]
+//     [--variants N] [--fault sync|syncFilled|syncEmptied|guard|header]
 // Neighbours: `script` is the run, `disk` what a cut leaves, `judge` what must be there then.
 // Invariant: prints one line of counts; exit 1 with the cut and the seed when a promise is broken.
 
@@ -96,12 +97,13 @@ function number(name: string, text: string | undefined, fallback: number): numbe
 
 function main(): void {
   const text = { type: "string" } as const;
-  const options = { seed: text, turns: text, every: text, from: text, variants: text, fault: text };
-  const { values } = parseArgs({ options });
+  const names = ["seed", "turns", "fill", "every", "from", "variants", "fault"] as const;
+  const options = Object.fromEntries(names.map((name) => [name, text]));
+  const values = parseArgs({ options }).values as Partial<Record<(typeof names)[number], string>>;
   const seed = number("seed", values.seed, 1);
   const turns = number("turns", values.turns, 400);
   const started = performance.now();
-  const steps = recordRun(seed, turns, FILL_BYTES, values.fault);
+  const steps = recordRun(seed, turns, number("fill", values.fill, FILL_BYTES), values.fault);
   const walked = walk(steps, {
     seed,
     every: Math.max(1, number("every", values.every, 1)),

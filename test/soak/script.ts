@@ -4,6 +4,7 @@
 // Invariant: every promise is marked in the record before anything else happens.
 
 import { dlopen, FFIType } from "bun:ffi";
+import { Database } from "bun:sqlite";
 import { join } from "node:path";
 import type { Message, Store, StoreEvents } from "../../src/core/effects.ts";
 import { Prng } from "../../src/kit/prng.ts";
@@ -11,7 +12,7 @@ import { Depot } from "../port/depot.ts";
 import { letterOf, MARK_ACCEPTED, MARK_BOOT, MARK_RELEASED } from "./letter.ts";
 
 const WALL_S = 1_790_000_000;
-const FAULTS = ["sync", "syncFilled", "syncEmptied"] as const;
+const SKIPPED = ["sync", "syncFilled", "syncEmptied"] as const;
 
 const [folder = "", seedText, turnsText, fillText, library = "", fault = ""] =
   process.argv.slice(2);
@@ -23,22 +24,84 @@ const { symbols } = dlopen(library, {
 });
 const mark = symbols.azimuth_cut_mark;
 
-/** The store, with one kind of sync answered without being done. */
-function faulty(store: Store, events: StoreEvents): Store {
-  const kind = FAULTS.find((each) => each === fault);
-  if (kind === undefined) return store;
-  store[kind] = () => queueMicrotask(() => events.onStoreSynced(""));
+const WRITING = "INSERT OR REPLACE INTO text VALUES('visit', hex(randomblob(4)))";
+const EMPTYING = "PRAGMA wal_checkpoint(TRUNCATE)";
+/** What a visitor may do; reading on and on least often, for it is in the way of the rest. */
+const VISITS = [
+  WRITING,
+  EMPTYING,
+  WRITING,
+  EMPTYING,
+  "PRAGMA wal_checkpoint(PASSIVE)",
+  "COMMIT",
+  "COMMIT",
+  "BEGIN; SELECT count(*) FROM message",
+];
+
+/** Another program, as an operator's would be: reads, writes a little, empties the journal. */
+class Visitor {
+  private readonly database: Database;
+
+  constructor(path: string) {
+    this.database = new Database(path, { readwrite: true, create: false });
+  }
+
+  /** Does one thing; that it may be locked out is part of the game. */
+  visit(kind = prng.below(VISITS.length)): void {
+    try {
+      this.database.run(VISITS[kind]!);
+    } catch (error) {
+      if (!/SQLITE_(BUSY|LOCKED|ERROR)/.test(String((error as { code?: string }).code)))
+        throw error;
+    }
+  }
+
+  end(): void {
+    this.database.close();
+  }
+}
+
+/** The inside of the store, for the faults that are planted there. */
+interface Inside {
+  connections: { database: Database; guard: Database };
+}
+
+function plant(store: Store, events: StoreEvents): Store {
+  const skipped = SKIPPED.find((each) => each === fault);
+  if (skipped !== undefined) store[skipped] = () => queueMicrotask(() => events.onStoreSynced(""));
+  const fill = store.fill.bind(store);
+  store.fill = () => {
+    const { guard } = (store as unknown as Inside).connections;
+    if (fault === "guard") guard.run = (() => {}) as never;
+    const outcome = fill();
+    // Where another program is most in the way.
+    if (prng.chance(0.7)) visitor?.visit();
+    return outcome;
+  };
   return store;
 }
+
+/** SQLite is never told to sync a header of its own. */
+function plantInside(store: Store): void {
+  if (fault !== "header") return;
+  const { database } = (store as unknown as Inside).connections;
+  const run = database.run.bind(database);
+  database.run = ((sql: string) => run(sql.replace("NORMAL", "OFF"))) as never;
+  database.run("PRAGMA synchronous = OFF");
+}
+
+let visitor: Visitor | undefined;
 
 function open(): Depot {
   const depot = new Depot(join(folder, "queue.db"), {
     wallS: WALL_S,
     journalBytesFill: Number(fillText),
-    wrap: faulty,
+    wrap: plant,
     onAccepted: (sequence) => mark(MARK_ACCEPTED, sequence),
   });
   mark(MARK_BOOT, depot.store.boot);
+  plantInside(depot.store);
+  visitor = new Visitor(depot.path);
   return depot;
 }
 
@@ -83,11 +146,15 @@ for (let turn = 0; turn < turns; turn++) {
   if (prng.chance(0.3)) append(depot);
   if (prng.chance(0.5)) send(depot);
   if (prng.chance(0.05)) evict(depot);
+  if (prng.chance(0.25)) visitor?.visit();
   await depot.settle();
+  if (prng.chance(0.25)) visitor?.visit();
   if (turn === turns >> 1) {
+    visitor?.end();
     depot.journal.close();
     depot = open();
   }
 }
+visitor?.end();
 depot.journal.close();
 if (depot.refused.length > 0 || depot.lines.length > 0) throw new Error(depot.lines.join());
