@@ -104,7 +104,7 @@ fuzz: bootstrap ## mutated packets, frames, TPM and DPS answers, store files; CO
 	@$(BUN) test/fuzz/reader.ts $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED))
 	@$(BUN) test/fuzz/websocket.ts $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED))
 	@$(BUN) test/fuzz/tpm.ts $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED))
-	@$(BUN) test/fuzz/store.ts $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED))
+	@$(BUN) test/fuzz/store.ts $(if $(SEED),--seed $(SEED))
 	@$(BUN) test/fuzz/dps.ts $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED))
 	@$(call packages,$(TEST_PACKAGES))
 	@$(BUN) test/fuzz/forgery.ts $(if $(SEED),--seed $(SEED))

@@ -31,6 +31,13 @@ export interface Row {
   readonly body?: unknown;
 }
 
+/** Why a database cannot be the store, or not any more; its message is one line. */
+export class Unfit extends Error {
+  override name = "Unfit";
+  /** Among the codes of SQLite and of files. */
+  readonly code = "UNFIT";
+}
+
 /** CRC-32 (ISO 3309) of bytes, going on from an earlier value. */
 export type Crc32 = (bytes: Uint8Array, from?: number) => number;
 

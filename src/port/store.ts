@@ -27,7 +27,7 @@ import {
   StoreOutcome,
 } from "../core/effects.ts";
 import { keyOf, messageBytes, SEQUENCE_END } from "../kit/key.ts";
-import { type Row, Seal } from "../kit/row.ts";
+import { type Row, Seal, Unfit } from "../kit/row.ts";
 
 /** What the vault opens. */
 export interface Connections {
@@ -71,7 +71,7 @@ type Statements = Record<keyof typeof SQL, Statement>;
 /** Codes of SQLite (rescode.html) by what can be done about them; the rest is refused. */
 const BUSY = /^SQLITE_(BUSY|LOCKED|PROTOCOL)/;
 const BROKEN =
-  /^SQLITE_(CORRUPT|NOTADB|ERROR|SCHEMA|MISMATCH|CONSTRAINT|FORMAT|IOERR_(SHORT_READ|CORRUPTFS))/;
+  /^(UNFIT$|SQLITE_(CORRUPT|NOTADB|ERROR|SCHEMA|MISMATCH|CONSTRAINT|FORMAT|IOERR_SHORT_READ))/;
 /** Sequences set aside at once, so that an append need not write down how far they went. */
 const RESERVE = 2 ** 24;
 
@@ -129,10 +129,15 @@ export class SqliteStore implements Store {
   }
 
   write(appended: readonly Message[], releasedKeys: Iterable<number>): StoreOutcome {
-    return this.transact((statements) => {
+    const last = appended.at(-1)?.sequence ?? 0;
+    const reserved = last > this.reservedTo ? last + RESERVE : this.reservedTo;
+    const outcome = this.transact((statements) => {
+      if (reserved > this.reservedTo) statements.put.run("reserved", `${reserved}`);
       for (const message of appended) this.insert(statements, message);
       for (const key of releasedKeys) statements.remove.run(key);
     });
+    if (outcome === StoreOutcome.DONE) this.reservedTo = reserved;
+    return outcome;
   }
 
   sync(): void {
@@ -174,10 +179,7 @@ export class SqliteStore implements Store {
     if (database === undefined || guard === undefined) return StoreOutcome.DONE;
     this.unfill();
     try {
-      if (checkpoint(database, "TRUNCATE").busy === 0) {
-        this.isEmptied = true;
-        return StoreOutcome.DONE;
-      }
+      if (checkpoint(database, "TRUNCATE").busy === 0) return StoreOutcome.DONE;
       this.detail = "another program uses the database";
       return StoreOutcome.BUSY;
     } catch (error) {
@@ -186,7 +188,10 @@ export class SqliteStore implements Store {
   }
 
   syncEmptied(): void {
-    this.syncFile(this.connections?.journalFile, fsync);
+    const onDone = () => {
+      this.isEmptied = true;
+    };
+    this.syncFile(this.connections?.journalFile, fsync, onDone);
   }
 
   load(
@@ -318,12 +323,8 @@ export class SqliteStore implements Store {
     database.run("PRAGMA synchronous = NORMAL");
   }
 
-  private insert({ insert, put }: Statements, message: Message): void {
+  private insert({ insert }: Statements, message: Message): void {
     const { sequence, priority, acceptedS, expiresS, bag, body } = message;
-    if (sequence > this.reservedTo) {
-      this.reservedTo = sequence + RESERVE;
-      put.run("reserved", `${this.reservedTo}`);
-    }
     const sum = this.seal.sumOf(message);
     insert.run(keyOf(priority, sequence), acceptedS, expiresS, sum, bag, body);
   }
@@ -338,16 +339,17 @@ export class SqliteStore implements Store {
     }
   }
 
-  private syncFile(file: number | undefined, call: typeof fdatasync = fdatasync): void {
+  private syncFile(file: number | undefined, call = fdatasync, onDone = () => {}): void {
     const asked = this.generation;
-    const answer = (detail: string) => {
+    const answer = (error: Error | null) => {
       if (asked !== this.generation) return;
-      if (detail !== "") this.detail = `the sync failed: ${detail}`;
-      this.events.onStoreSynced(detail);
+      if (error === null) onDone();
+      else this.detail = `the sync failed: ${wordsOf(error)}`;
+      this.events.onStoreSynced(error === null ? "" : this.detail);
     };
-    if (file === undefined) queueMicrotask(() => answer("not open"));
-    else if (file < 0) queueMicrotask(() => answer(""));
-    else call(file, (error) => answer(error === null ? "" : wordsOf(error)));
+    if (file === undefined) queueMicrotask(() => answer(new Unfit("not open")));
+    else if (file < 0) queueMicrotask(() => answer(null));
+    else call(file, answer);
   }
 
   private broken(detail: string): StoreOutcome {
@@ -370,7 +372,7 @@ function checkpoint(database: Database, mode: "PASSIVE" | "TRUNCATE") {
 /** The key of a row, which comes after the one before, or the tree is damaged. */
 function inOrder(before: number, { key }: Row, isDown: boolean): number {
   if (typeof key === "number" && (isDown ? key < before : key > before)) return key;
-  throw new Error("rows out of order");
+  throw new Unfit("rows out of order");
 }
 
 function entryOf({ key, expires, bag, body, size }: Row & { size?: unknown }): StoreEntry {
@@ -379,18 +381,19 @@ function entryOf({ key, expires, bag, body, size }: Row & { size?: unknown }): S
   return { key: Number(key), bytes: messageBytes(bytes, 0), expiresS: Number(expires) || 0 };
 }
 
+/** The code of an error of SQLite, of files or of ours; anything else is a defect and goes on. */
 function codeOf(error: unknown): string {
-  return String((error as { code?: unknown }).code ?? "");
+  const { code } = error as { code?: unknown };
+  if (typeof code !== "string") throw error;
+  return code;
 }
 
-/** True for damage, and for a database that is not ours, which has no code. */
 function isBroken(error: unknown): boolean {
-  const code = codeOf(error);
-  return code === "" || BROKEN.test(code);
+  return BROKEN.test(codeOf(error));
 }
 
 function wordsOf(error: unknown): string {
   const code = codeOf(error);
   const words = (error as Error).message.split("\n")[0]!;
-  return code === "" || words.startsWith(code) ? words : `${words} (${code})`;
+  return code === "UNFIT" || words.startsWith(code) ? words : `${words} (${code})`;
 }

@@ -13,7 +13,7 @@ import { dirname, resolve } from "node:path";
 import type { StoreCount } from "../core/effects.ts";
 import { keyOf, PRIORITIES, SEQUENCE_END, sequenceOf } from "../kit/key.ts";
 import { PAGE_BYTES } from "../kit/leaf.ts";
-import { type Row, Seal } from "../kit/row.ts";
+import { type Row, Seal, Unfit } from "../kit/row.ts";
 
 /** Reads damaged databases and keeps them; see `salvage`. */
 export interface Salvager {
@@ -37,9 +37,6 @@ export interface Opened {
   readonly lastSequence: number;
   readonly counts: readonly StoreCount[];
 }
-
-/** Why a file cannot be the store; its message is one line. */
-export class Unfit extends Error {}
 
 interface Text {
   readonly name: string;
@@ -91,7 +88,7 @@ export class Vault {
     return fs.existsSync(`${this.path}.fresh`) ? this.replace(wallS) : "";
   }
 
-  /** Opens or creates, or throws: {@link Unfit}, an SQLiteError or an error of node:fs. */
+  /** Opens or creates, or throws: `Unfit`, an SQLiteError or an error of node:fs. */
   open(wallS: number): Opened {
     return openAt(this.path, this.bytesMax, wallS);
   }
@@ -105,13 +102,19 @@ export class Vault {
   save(wallS: number, sequenceMax: number): number {
     if (this.isInMemory) return 0;
     const path = `${this.path}.new`;
-    for (const part of ["", "-wal", "-shm"]) fs.rmSync(path + part, { force: true });
-    const opened = openAt(path, this.bytesMax, wallS);
+    removeAll(path);
     let saved = 0;
     try {
-      saved = this.copy(opened.database, sequenceMax);
-    } finally {
-      shut(opened);
+      const opened = openAt(path, this.bytesMax, wallS);
+      try {
+        saved = this.copy(opened.database, sequenceMax);
+      } finally {
+        shut(opened);
+      }
+    } catch (error) {
+      // On a full disk what was begun is in the way of everything else.
+      removeAll(path);
+      throw error;
     }
     const file = fs.openSync(path, "r");
     fs.fsyncSync(file);
@@ -256,6 +259,10 @@ function beginBoot(database: Database, wallS: number): { boot: number; lastSeque
   database.run(PUT_TEXT, ["reserved", `${lastSequence + RESERVE}`]);
   database.run("COMMIT");
   return { boot, lastSequence };
+}
+
+function removeAll(path: string): void {
+  for (const part of ["", "-wal", "-shm"]) fs.rmSync(path + part, { force: true });
 }
 
 function shut({ database, guard, journalFile }: Opened): void {

@@ -80,7 +80,7 @@ describe("saved is", () => {
   test("nothing of what is none of ours", () => {
     const { lines, count } = opened(Buffer.from("no database at all\n".repeat(999)));
     expect([count, lines.length]).toEqual([0, 1]);
-    expect(lines[0]).toContain("file is not a database");
+    expect(lines[0]).toContain("damaged: its head");
   });
 
   test("all that a sound file has, without a word", () => {

@@ -7,7 +7,7 @@ import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Message } from "../../src/core/effects.ts";
 import { Depot } from "../port/depot.ts";
-import { letterOf, MARK_ACCEPTED, MARK_BOOT, MARK_RELEASED } from "./letter.ts";
+import { letterOf, MARK_ACCEPTED, MARK_BOOT, MARK_RELEASED, MARK_TEXT } from "./letter.ts";
 
 const WALL_S = 1_790_010_000;
 
@@ -17,10 +17,12 @@ export class Promises {
   readonly owed = new Set<number>();
   accepted = 0;
   boot = 0;
+  text = 0;
   private readonly early = new Set<number>();
 
   take(kind: number, value: number): void {
     if (kind === MARK_BOOT) this.boot = value;
+    if (kind === MARK_TEXT) this.text = value;
     if (kind === MARK_RELEASED) {
       this.owed.delete(value);
       this.early.add(value);
@@ -51,9 +53,10 @@ export function judge(
   return problem || checkIntegrity(path);
 }
 
-function compare(depot: Depot, { owed, accepted, boot }: Promises, seed: number): string {
+function compare(depot: Depot, { owed, accepted, boot, text }: Promises, seed: number): string {
   if (depot.lines.length > 0) return `said: ${depot.lines.join("; ")}`;
   if (depot.store.boot <= boot) return `boot ${depot.store.boot} again, after ${boot}`;
+  if (Number(depot.store.get("rung")) < text) return `text ${text} lost`;
   const { ledger } = depot.journal;
   if (ledger.last < accepted) return `numbers begin at ${ledger.last}, accepted ${accepted}`;
   const found = new Set<number>();

@@ -9,6 +9,7 @@ import { Prng } from "../../src/kit/prng.ts";
 export const MARK_ACCEPTED = 1;
 export const MARK_RELEASED = 2;
 export const MARK_BOOT = 3;
+export const MARK_TEXT = 4;
 
 const WALL_S = 1_790_000_000;
 

@@ -6,10 +6,15 @@
 import { dlopen, FFIType } from "bun:ffi";
 import { Database } from "bun:sqlite";
 import { join } from "node:path";
-import type { Message, Store, StoreEvents } from "../../src/core/effects.ts";
+import {
+  type Message,
+  type Store,
+  type StoreEvents,
+  StoreOutcome,
+} from "../../src/core/effects.ts";
 import { Prng } from "../../src/kit/prng.ts";
 import { Depot } from "../port/depot.ts";
-import { letterOf, MARK_ACCEPTED, MARK_BOOT, MARK_RELEASED } from "./letter.ts";
+import { letterOf, MARK_ACCEPTED, MARK_BOOT, MARK_RELEASED, MARK_TEXT } from "./letter.ts";
 
 const WALL_S = 1_790_000_000;
 const SKIPPED = ["sync", "syncFilled", "syncEmptied"] as const;
@@ -63,12 +68,18 @@ class Visitor {
 
 /** The inside of the store, for the faults that are planted there. */
 interface Inside {
+  isEmptied: boolean;
   connections: { database: Database; guard: Database };
 }
 
 function plant(store: Store, events: StoreEvents): Store {
   const skipped = SKIPPED.find((each) => each === fault);
-  if (skipped !== undefined) store[skipped] = () => queueMicrotask(() => events.onStoreSynced(""));
+  if (skipped !== undefined) {
+    store[skipped] = () => {
+      if (skipped === "syncEmptied") (store as unknown as Inside).isEmptied = true;
+      queueMicrotask(() => events.onStoreSynced(""));
+    };
+  }
   const fill = store.fill.bind(store);
   store.fill = () => {
     const { guard } = (store as unknown as Inside).connections;
@@ -78,7 +89,20 @@ function plant(store: Store, events: StoreEvents): Store {
     if (prng.chance(0.7)) visitor?.visit();
     return outcome;
   };
+  const empty = store.empty.bind(store);
+  store.empty = () => {
+    const outcome = empty();
+    // Before the new length is on the disk.
+    if (fault === "" && prng.chance(0.5)) put(store);
+    return outcome;
+  };
   return store;
+}
+
+/** Keeps a text, which is durable at once: and all else too, which would hide planted faults. */
+function put(store: Store): void {
+  rung++;
+  if (store.put("rung", `${rung}`) === StoreOutcome.DONE) mark(MARK_TEXT, rung);
 }
 
 /** SQLite is never told to sync a header of its own. */
@@ -91,6 +115,7 @@ function plantInside(store: Store): void {
 }
 
 let visitor: Visitor | undefined;
+let rung = 0;
 
 function open(): Depot {
   const depot = new Depot(join(folder, "queue.db"), {
@@ -144,6 +169,7 @@ for (let turn = 0; turn < turns; turn++) {
   for (let count = burst; count > 0; count--) append(depot);
   depot.journal.commit(depot.nowMs);
   if (prng.chance(0.3)) append(depot);
+  if (fault === "" && prng.chance(0.1)) put(depot.store);
   if (prng.chance(0.5)) send(depot);
   if (prng.chance(0.05)) evict(depot);
   if (prng.chance(0.25)) visitor?.visit();
