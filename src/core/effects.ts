@@ -309,10 +309,6 @@ export interface Ports {
 }
 
 export { TpmOperation, type TpmRequest } from "../codec/request.ts";
-
-export type { Chip, ChipEvents, Tpm, TpmEvents } from "./hardware.ts";
-export type { Memo, MemoEvents, Web, WebAnswer, WebEvents, WebRequest } from "./service.ts";
-export type { Calendar, Exposure, Manager, Watchdog } from "./upkeep.ts";
 export type { Message } from "../kit/row.ts";
 export {
   type Store,
@@ -322,3 +318,6 @@ export {
   type StoreOpened,
   StoreOutcome,
 } from "../kit/store.ts";
+export type { Chip, ChipEvents, Tpm, TpmEvents } from "./hardware.ts";
+export type { Memo, MemoEvents, Web, WebAnswer, WebEvents, WebRequest } from "./service.ts";
+export type { Calendar, Exposure, Manager, Watchdog } from "./upkeep.ts";
