@@ -185,6 +185,12 @@ export interface Target {
   readonly webSocketPath?: string;
 }
 
+/** PEM texts that a device shows when a server asks for them: its chain, and the secret key. */
+export interface Shown {
+  readonly cert?: string;
+  readonly key?: string;
+}
+
 /** What the uplink tells the turn. After `onClosed` nothing more comes from that connection. */
 export interface UplinkEvents {
   onOpened(): void;

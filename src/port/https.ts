@@ -11,6 +11,7 @@ import {
   DialError,
   type Probe,
   type Probed,
+  type Shown,
   type Web,
   type WebAnswer,
   type WebEvents,
@@ -45,6 +46,7 @@ export class HttpsProbe implements Probe {
     private readonly events: ProbeEvents,
     private readonly dial: Open,
     private readonly timeoutMs = PROBE_TIMEOUT_MS,
+    private readonly shown: Shown = {},
   ) {}
 
   /**
@@ -55,7 +57,7 @@ export class HttpsProbe implements Probe {
     const bytes = requestBytes({ method: "DELETE", host, port, path, authorization, body: "" });
     const onAnswer = ({ dateS, status, body }: WebAnswer) =>
       this.events.onProbed({ dateS, status, errorCode: errorCode(body) });
-    new Exchange(bytes, onAnswer, this.timeoutMs).start(this.dial, host, port, roots);
+    new Exchange(bytes, onAnswer, this.timeoutMs).start(this.dial, host, port, roots, this.shown);
   }
 }
 
@@ -66,12 +68,13 @@ export class HttpsWeb implements Web {
     private readonly events: WebEvents,
     private readonly dial: Open,
     private readonly timeoutMs = FETCH_TIMEOUT_MS,
+    private readonly shown: Shown = {},
   ) {}
 
   ask(ticket: number, request: WebRequest, roots: string): void {
     const onAnswer = (answer: WebAnswer) => this.events.onFetched(ticket, answer);
     const exchange = new Exchange(requestBytes(request), onAnswer, this.timeoutMs);
-    exchange.start(this.dial, request.host, request.port, roots);
+    exchange.start(this.dial, request.host, request.port, roots, this.shown);
   }
 }
 
@@ -94,11 +97,11 @@ class Exchange {
     this.timer = setTimeout(() => this.finish(late), timeoutMs);
   }
 
-  start(dial: Open, host: string, port: number, roots: string): void {
+  start(dial: Open, host: string, port: number, ca: string, shown: Shown): void {
     if (this.request.length === 0) return this.finish("a request that HTTP cannot carry");
-    if (roots === "") return this.finish("no trusted roots");
+    if (ca === "") return this.finish("no trusted roots");
     const fail = (_opened: unknown, error: unknown) => this.finish(textOf(error));
-    const tls = { ca: roots, serverName: host, minVersion: TLS_1_2, rejectUnauthorized: true };
+    const tls = { ca, serverName: host, minVersion: TLS_1_2, rejectUnauthorized: true, ...shown };
     const socket: Bun.SocketHandler<undefined> = {
       open: (opened) => this.onOpen(opened),
       handshake: (opened, isAuthorised, error) => {
@@ -156,6 +159,8 @@ function textOf(error: unknown): string {
   if (!(error instanceof Error)) return "failed";
   const { code, message } = error as NodeJS.ErrnoException;
   if (code === "ERR_TLS_CERT_ALTNAME_INVALID") return "the certificate is for another name";
+  // BoringSSL names its reason at the end of `error:100000f7:SSL routines:...:REASON`.
+  if (code === "EPROTO") return message.slice(message.lastIndexOf(":") + 1) || code;
   return code ?? message;
 }
 

@@ -1,4 +1,4 @@
-// Signs SAS texts with the device key of a connection string.
+// Signs SAS texts with the device key of a connection string or an enrollment.
 // Neighbours: the credential machine asks, the turn gets the answer; the TPM has its own signer.
 // Invariant: each `sign` is answered by exactly one event, after the asking step has returned;
 // the key is never part of a message.
@@ -27,6 +27,17 @@ export class KeySigner implements Signer {
     const signature = new Bun.CryptoHasher("sha256", key).update(text).digest("base64");
     queueMicrotask(() => this.events.onSigned(signature));
   }
+}
+
+/**
+ * Key of one device of an enrollment group, base64: HMAC-SHA256 over its registration id under the
+ * group's key (azure-docs, iot-dps, concepts-symmetric-key-attestation); "" without a sound one.
+ * @param groupKeyBase64 secret
+ */
+export function derivedKey(groupKeyBase64: string, registrationId: string): string {
+  const key = decoded(groupKeyBase64);
+  if (key.length === 0) return "";
+  return new Bun.CryptoHasher("sha256", key).update(registrationId).digest("base64");
 }
 
 /** Strict, unlike Buffer, which skips what is not base64 and would sign with a wrong key. */

@@ -10,6 +10,7 @@ import {
   Cause,
   type Dial,
   DialError,
+  type Shown,
   type Target,
   type Uplink,
   type UplinkEvents,
@@ -71,6 +72,7 @@ export class Tls implements Uplink {
   constructor(
     private readonly events: UplinkEvents,
     private readonly dial: Dial<Bun.TCPSocketConnectOptions<Connection>>,
+    readonly shown: Shown = {},
   ) {}
 
   /** Dials `target`; `roots` must hold the PEM of the only certificates that are trusted. */
@@ -160,8 +162,10 @@ export class Tls implements Uplink {
     if (connection.state !== State.SECURED && connection.state !== State.ENDED) return;
     if (!connection.isHeard) {
       connection.isHeard = true;
-      // Not sooner: with TLS 1.3 the ticket comes after the handshake (RFC 8446, 4.6.1).
-      this.session = connection.socket!.getSession() ?? null;
+      // Not sooner: with TLS 1.3 the ticket comes after the handshake (RFC 8446, 4.6.1). Never
+      // with a certificate: not every server remembers it.
+      const isKept = this.shown.cert === undefined;
+      this.session = isKept ? (connection.socket!.getSession() ?? null) : null;
       this.sessionTarget = connection.target;
     }
     this.events.onData(chunk);
@@ -219,6 +223,7 @@ function optionsOf(connection: Connection): Bun.TCPSocketConnectOptions<Connecti
     minVersion: TLS_1_2,
     // Said aloud because NODE_TLS_REJECT_UNAUTHORIZED=0 would change the default.
     rejectUnauthorized: true,
+    ...connection.owner.shown,
   };
   return { hostname: target.host, port: target.port, tls, data: connection, socket: HANDLERS };
 }

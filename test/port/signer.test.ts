@@ -4,7 +4,7 @@
 
 import { expect, test } from "bun:test";
 import { createHmac } from "node:crypto";
-import { KeySigner } from "../../src/port/signer.ts";
+import { derivedKey, KeySigner } from "../../src/port/signer.ts";
 
 /** A signer and its answers. */
 function signer(key: string): { signer: KeySigner; answers: string[] } {
@@ -64,3 +64,13 @@ test.each(["", "not base64!", "SmVmZ", "SmVmZQ", "SmVmZR=="])(
     expect(answers).toEqual(["failed: the device key is empty or not base64"]);
   },
 );
+
+test("the key of a device of a group is the one of Microsoft's example", () => {
+  // azure-docs, iot-dps, how-to-legacy-device-symm-key.
+  const group =
+    "8isrFI1sGsIlvvFSSFRiMfCNzv21fjbE/+ah/lSh3lF8" + "e2YG1Te7w1KpZhJFFXJrqYKi9yegxkqIChbqOS9Egw==";
+  const id = "sn-007-888-abc-mac-a1-b2-c3-d4-e5-f6";
+  expect(derivedKey(group, id)).toBe("Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc=");
+  for (const damaged of ["", "not base64!", group.slice(1)])
+    expect(derivedKey(damaged, id)).toBe("");
+});

@@ -5,7 +5,13 @@
 
 import { connect, createServer as createPlainServer, type Server, type Socket } from "node:net";
 import { createServer, type TLSSocket, type TlsOptions } from "node:tls";
-import { Cause, type HttpProxy, type Uplink, type UplinkEvents } from "../../src/core/effects.ts";
+import {
+  Cause,
+  type HttpProxy,
+  type Shown,
+  type Uplink,
+  type UplinkEvents,
+} from "../../src/core/effects.ts";
 import { ConnectProxy } from "../../src/core/proxy.ts";
 import { WebSocketUplink } from "../../src/core/websocket.ts";
 import { TimerAlarm } from "../../src/port/alarm.ts";
@@ -27,12 +33,16 @@ export class Witness implements UplinkEvents {
   private readonly waiting = new Set<() => void>();
   private readonly uplink: Uplink;
 
-  /** @param path of the WebSocket that the bytes go over; "" for TLS itself */
+  /**
+   * @param path of the WebSocket that the bytes go over; "" for TLS itself
+   * @param shown the certificate that the port shows
+   */
   constructor(
     proxy: HttpProxy | null = null,
     private readonly path = "",
+    shown: Shown = {},
   ) {
-    const secure = (events: UplinkEvents) => new Tls(events, new Dialer(proxy).open);
+    const secure = (events: UplinkEvents) => new Tls(events, new Dialer(proxy).open, shown);
     const alarm = (onAlarm: () => void) => new TimerAlarm(onAlarm);
     this.uplink =
       path === ""
