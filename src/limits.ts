@@ -120,6 +120,11 @@ export const TPM_REFUSED_MS_MIN = 600_000;
 // Ways out of a site
 /** How long port 443 is kept to once it has worked where 8883 was blocked. */
 export const DETOUR_MS = 24 * 3_600_000;
+// Certificate of the device
+export const DAY_S = 86_400;
+/** A certificate that ends within this is told of, at start and each day. */
+export const CERTIFICATE_WARNING_S = 30 * DAY_S;
+export const CERTIFICATE_CHECK_MS = DAY_S * 1000;
 
 // Stopping
 /** Default time that in-flight messages get before a clean disconnect. */

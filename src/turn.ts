@@ -10,7 +10,7 @@ import { Writer } from "./codec/writer.ts";
 import { Agent } from "./core/agent.ts";
 import { command } from "./core/command.ts";
 import {
-  Cause,
+  type Cause,
   Effects,
   type Level,
   type MemoEvents,
@@ -113,13 +113,13 @@ export class Turn implements UplinkEvents, SignerEvents, TpmEvents, WebEvents, M
 
   onSigned(signatureBase64: string): void {
     this.begin();
-    this.agent.onSigned(signatureBase64);
+    this.agent.onIdentity(this.agent.machines.identity.onSigned(signatureBase64));
     this.settle();
   }
 
   onSignFailed(detail: string): void {
     this.begin();
-    this.agent.onSignFailed(Cause.SIGN_FAILED, detail);
+    this.agent.onIdentity(this.agent.machines.identity.onSignFailed(detail));
     this.settle();
   }
 

@@ -119,7 +119,8 @@ describe("from a blank TPM", () => {
     expect(status).toMatchObject({
       connected: true,
       endpoint: { type: "tpm", deviceId: DEVICE, hubName: "localhost" },
-      tpm: { registrationId, fault: null, registration: "off" },
+      tpm: { fault: null },
+      dps: { registrationId, registration: "off" },
     });
     await stop();
     const kept = readFileSync(site.path("state/assignment.json"), "utf8");

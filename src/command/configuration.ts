@@ -2,10 +2,12 @@
 // Neighbours: `port/settings` reads, `core/validate` judges; `run` and `azimuth check` want it.
 // Invariant: what passes here runs; each problem names its file, line, section and key.
 
-import type { Entry, Problem } from "../core/effects.ts";
-import { filesWanted } from "../core/endpoint.ts";
+import type { Entry, Problem, Shown } from "../core/effects.ts";
+import { certified, filesWanted } from "../core/endpoint.ts";
 import type { Settings } from "../core/settings.ts";
 import { formatProblem, validate } from "../core/validate.ts";
+import { validityText } from "../core/validity.ts";
+import { loadCredentials } from "../port/certificate.ts";
 import { macAddress } from "../port/network.ts";
 import { loadRoots } from "../port/roots.ts";
 import { isSameFile, load, type Parsed, readSecret } from "../port/settings.ts";
@@ -19,6 +21,8 @@ const KEY_LEFT =
 export interface Configuration {
   readonly settings: Settings;
   readonly roots: string;
+  /** The certificate of an endpoint of type x509. */
+  readonly shown: Shown;
   readonly warnings: readonly string[];
 }
 
@@ -46,8 +50,13 @@ export function judge(file: string, parsed: Parsed): Configuration | readonly st
     return [formatProblem(file, problemAt(parsed.entries, "registration-id", text))];
   }
   if (settings.endpoint.isSealed && settings.endpoint.key !== "") warnings.push(KEY_LEFT);
+  const certified = withCertificate(settings);
+  if ("problem" in certified) {
+    return [formatProblem(file, problemAt(parsed.entries, certified.key, certified.problem))];
+  }
+  if (certified.warning !== "") warnings.push(certified.warning);
   try {
-    return { settings, roots: loadRoots(settings.endpoint.caFile), warnings };
+    return { ...certified, roots: loadRoots(settings.endpoint.caFile), warnings };
   } catch (error) {
     const text = error instanceof Error ? error.message : String(error);
     return [formatProblem(file, problemAt(parsed.entries, "ca-file", text))];
@@ -67,6 +76,26 @@ function named(settings: Settings): Settings | undefined {
   return { ...settings, endpoint: { ...settings.endpoint, registrationId } };
 }
 
+/** Settings, and the certificate that an endpoint of type x509 shows. */
+interface Certified {
+  readonly settings: Settings;
+  readonly shown: Shown;
+  readonly warning: string;
+}
+
+/** The settings with what the certificate says that they name; or what is wrong with it. */
+function withCertificate(
+  settings: Settings,
+): Certified | { readonly key: string; readonly problem: string } {
+  const { type, certificateFile, privateKeyFile } = settings.endpoint;
+  if (type !== "x509") return { settings, shown: {}, warning: "" };
+  const loaded = loadCredentials(certificateFile, privateKeyFile);
+  if ("problem" in loaded) return loaded;
+  const { shown, warning, ...certificate } = loaded;
+  const endpoint = certified(settings.endpoint, certificate);
+  return "problem" in endpoint ? endpoint : { settings: { ...settings, endpoint }, shown, warning };
+}
+
 /** Lamps that would overwrite the very file that names them. */
 function selfProblems(file: string, entries: readonly Entry[]): Problem[] {
   const targets = entries.filter(({ key, value }) => key === "target" && value.startsWith("/"));
@@ -82,5 +111,9 @@ export function check(file: string): void {
   const configured = configure(file);
   if (!("settings" in configured)) fail(configured, 1);
   for (const warning of configured.warnings) warn(`warning: ${warning}`);
+  // The running agent says this by itself, at start and each day.
+  const { certificate } = configured.settings.endpoint;
+  const text = validityText(certificate, Date.now() / 1000);
+  if (text !== "") warn(`warning: ${text}`);
   say(`${file}: valid`);
 }

@@ -7,6 +7,8 @@ import { ENDORSEMENT, OWNER } from "../codec/request.ts";
 import {
   Level,
   type Ports,
+  type Probed,
+  type Shown,
   type TpmEvents,
   type UplinkEvents,
   type WebEvents,
@@ -28,7 +30,7 @@ import { GpioPins } from "../port/gpio.ts";
 import { HttpsProbe, HttpsWeb } from "../port/https.ts";
 import { StderrLog } from "../port/log.ts";
 import { FileMemo } from "../port/memo.ts";
-import { KeySigner } from "../port/signer.ts";
+import { derivedKey, KeySigner } from "../port/signer.ts";
 import { Tls } from "../port/tls.ts";
 import { Turn } from "../turn.ts";
 import { makeCourier } from "./chip.ts";
@@ -41,7 +43,7 @@ const ASSIGNMENT_FILE = "assignment.json";
 export async function run(file: string): Promise<void> {
   const configured = configure(file);
   if (!("settings" in configured)) fail(configured, 1);
-  const { settings, roots, warnings } = configured;
+  const { settings, roots, shown, warnings } = configured;
   const log = new StderrLog({ level: settings.agent.logLevel });
   for (const warning of warnings) log.write(Level.WARNING, warning);
   dieLoudly(log);
@@ -63,7 +65,7 @@ export async function run(file: string): Promise<void> {
       onSigned: (signature) => turn.onSigned(signature),
       onSignFailed: (detail) => turn.onSignFailed(detail),
     },
-    settings.endpoint.key,
+    keyOf(settings),
   );
   const { proxy } = settings.network;
   const dial = new Dialer(proxy === null ? null : new ConnectProxy(proxy)).open;
@@ -77,17 +79,19 @@ export async function run(file: string): Promise<void> {
   const clock = new SystemClock();
   const uplink = new WebSocketUplink(
     events,
-    (below) => new Tls(below, dial),
+    (below) => new Tls(below, dial, shown),
     (onAlarm) => new TimerAlarm(onAlarm),
     clock,
     new SystemEntropy(),
   );
-  const probe = new HttpsProbe({ onProbed: (probed) => turn.onProbed(probed) }, dial);
+  const probing = { onProbed: (probed: Probed) => turn.onProbed(probed) };
+  const probe = new HttpsProbe(probing, dial, undefined, shown);
   const tpm = isInTpm(settings.endpoint) ? tpmOf(settings, () => turn) : undefined;
-  const identity =
-    tpm === undefined ? NO_IDENTITY : identityOf(settings, tpm, () => turn, log, dial);
+  const isRegistered = settings.endpoint.idScope !== "";
+  const reach = { dial, shown };
+  const dps = isRegistered ? dpsOf(settings, reach, () => turn, log) : NO_DPS;
   const others = { clock, uplink, signer, probe, pins, alarm, control, log, reload, exit };
-  const ports: Ports = { ...others, ...identity, sha256 };
+  const ports: Ports = { ...others, ...dps, tpm: tpm ?? NO_TPM, sha256 };
   const turn: Turn = new Turn(ports, settings, roots, new Prng(seed()), bootId());
   const refused = await control.open(settings.agent.controlSocket);
   if (refused !== "") fail([refused], 1);
@@ -97,31 +101,35 @@ export async function run(file: string): Promise<void> {
   tpm?.open();
 }
 
-/** What an endpoint asks whose key is in a TPM; of DPS, where that has given it. */
-function identityOf(
-  { agent, endpoint }: Settings,
-  tpm: Courier,
+/** The device's key, "" where it has none. */
+function keyOf({ endpoint }: Settings): string {
+  const { key, isGroup, registrationId } = endpoint;
+  return isGroup ? derivedKey(key, registrationId) : key;
+}
+
+/** What an endpoint asks that registers at DPS. */
+function dpsOf(
+  { agent }: Settings,
+  { dial, shown }: { readonly dial: Dialer["open"]; readonly shown: Shown },
   turn: () => Turn,
   log: StderrLog,
-  dial: Dialer["open"],
-): typeof NO_IDENTITY {
-  if (endpoint.type !== "tpm") return { ...NO_IDENTITY, tpm };
+): typeof NO_DPS {
   const path = join(agent.stateFolder, ASSIGNMENT_FILE);
   const memo = new FileMemo({ onSaved: (problem) => turn().onSaved(problem) }, path);
   if (memo.problem !== "") log.write(Level.WARNING, memo.problem);
   const events: WebEvents = { onFetched: (ticket, answer) => turn().onFetched(ticket, answer) };
-  return { tpm, memo, web: new HttpsWeb(events, dial) };
+  return { memo, web: new HttpsWeb(events, dial, undefined, shown) };
 }
 
-/** What an endpoint with a key of its own never asks for. */
-const NO_IDENTITY: Pick<Ports, "tpm" | "web" | "memo"> = {
-  tpm: { perform: () => never(), flushAll: () => never() },
+/** What an endpoint never asks for that has no TPM, or nothing to do with DPS. */
+const NO_TPM: Ports["tpm"] = { perform: () => never(), flushAll: () => never() };
+const NO_DPS: Pick<Ports, "web" | "memo"> = {
   web: { ask: () => never() },
   memo: { text: "", save: () => never() },
 };
 
 function never(): void {
-  assert(false, "TPM, DPS and assignment are asked for only by an endpoint that has them");
+  assert(false, "an endpoint asks only for what its type has");
 }
 
 function sha256(bytes: Uint8Array): Uint8Array {

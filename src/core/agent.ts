@@ -78,7 +78,7 @@ export class Agent {
   start(): void {
     this.startedMs = this.nowMs;
     this.sinceS = this.wallS;
-    this.machines.start(this.nowMs);
+    this.machines.start(this.nowMs, this.wallS);
     if (this.settings.data.autoOnStartup) this.attempt();
     else this.machines.recovery.onIdle();
   }
@@ -229,7 +229,7 @@ export class Agent {
   /** Time has come to {@link nextMs}. */
   onDeadline(): void {
     const { nowMs, machines, credential } = this;
-    machines.telemetry.onDeadline(nowMs, this.wallS);
+    machines.onDeadline(nowMs, this.wallS);
     if (!this.link.isDown) {
       this.link.onDeadline(nowMs);
       if (this.link.isDown) this.onLinkDown();
@@ -300,7 +300,7 @@ export class Agent {
       return;
     }
     const token = this.credential.usable(this.nowMs);
-    if (token === "") {
+    if (token === "" && this.credential.isNeeded) {
       this.enter(AgentState.SIGNING, NEVER);
       this.credential.request(this.nowMs, this.wallS);
       return;

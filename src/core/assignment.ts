@@ -1,9 +1,13 @@
 // Assignment: what DPS decided about this device, as it is kept over restarts.
-// Neighbours: `provision` makes it, the store port keeps its text, `main` reads it at start.
+// Neighbours: `provision` makes it, the store port keeps its text, `identity` recalls it at start.
 // Invariant: a text that is not one of ours is no assignment, never half of one; its hub and device
 // have names that hubs and devices can have; no secret in it.
 
 import { isDeviceId, isHostName } from "../codec/connection.ts";
+
+import type { Sha256 } from "../codec/public.ts";
+import { encodeBase32 } from "../codec/registration.ts";
+import type { EndpointSettings } from "./settings.ts";
 
 /** Where this device belongs. */
 export interface Assignment {
@@ -12,7 +16,10 @@ export interface Assignment {
   readonly hubName: string;
   readonly deviceId: string;
   readonly registrationId: string;
-  /** Registration id that the endorsement key gives: another one is another TPM. */
+  /**
+   * What the device proved itself with: the registration id that its endorsement key gives, or
+   * {@link proofOf} a key or certificate; "" for something else than what it has now.
+   */
   readonly endorsement: string;
   /** Unix s of the last registration. */
   readonly atS: number;
@@ -23,6 +30,10 @@ export interface Assignment {
 const FORMAT = 1;
 /** What scope, registration id and its like are made of. */
 const NAME = /^[!-~]{0,128}$/;
+const KEY = "key:";
+const CERTIFICATE = "certificate:";
+/** Of a fingerprint in base32: 80 bits tell keys apart, and help nobody to guess one. */
+const PROOF_CHARS = 16;
 
 /** The text to keep. */
 export function assignmentText(assignment: Assignment): string {
@@ -56,4 +67,31 @@ export function parseAssignment(text: string): Assignment | undefined {
     atS: atS as number,
     isPending,
   };
+}
+
+/** Fingerprint of the key or certificate in the settings; "" of a TPM, which has to be asked. */
+export function proofOf(endpoint: EndpointSettings, sha256: Sha256): string {
+  const { type, key, certificate } = endpoint;
+  if (type === "x509") return `${CERTIFICATE}${certificate?.fingerprint ?? ""}`;
+  if (type !== "symmetric-key") return "";
+  const digest = sha256(new TextEncoder().encode(`${type} ${key}`));
+  return `${KEY}${encodeBase32(digest).slice(0, PROOF_CHARS)}`;
+}
+
+/**
+ * What was kept, if it is of this scope and registration. With another proof than `proof` it
+ * counts as a registration that has not ended: DPS decides again, and until then it serves.
+ */
+export function recall(
+  text: string,
+  endpoint: EndpointSettings,
+  proof: string,
+): Assignment | undefined {
+  const kept = parseAssignment(text);
+  const isRenamed = ![kept?.registrationId, ""].includes(endpoint.registrationId);
+  if (kept === undefined || kept.idScope !== endpoint.idScope || isRenamed) return undefined;
+  const { endorsement } = kept;
+  const isTpm = !endorsement.startsWith(KEY) && !endorsement.startsWith(CERTIFICATE);
+  if (proof === "" ? isTpm : endorsement === proof) return kept;
+  return { ...kept, endorsement: "", isPending: true };
 }

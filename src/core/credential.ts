@@ -5,10 +5,12 @@
 // monotonic clock, whatever the calendar does meanwhile; the signature is kept here and in
 // CONNECT, nowhere else.
 
-// state   | request       | onSigned | onSignFailed | deadline  | discard
-// NONE    | sign, SIGNING | stray    | stray        | -         | -
-// SIGNING | -             | FRESH    | NONE         | isOverdue | NONE
-// FRESH   | sign, SIGNING | stray    | stray        | isDue     | NONE
+// state    | request       | onSigned | onSignFailed | deadline  | discard
+// NONE     | sign, SIGNING | stray    | stray        | -         | -
+// SIGNING  | -             | FRESH    | NONE         | isOverdue | NONE
+// FRESH    | sign, SIGNING | stray    | stray        | isDue     | NONE
+// NEEDLESS | -             | stray    | stray        | -         | -
+// NEEDLESS is for good: a certificate opens the connection, and no token expires on it.
 
 import { signedText, token } from "../codec/sas.ts";
 import type { Prng } from "../kit/prng.ts";
@@ -27,13 +29,13 @@ export enum CredentialState {
   NONE,
   SIGNING,
   FRESH,
+  NEEDLESS,
 }
 
 const NEVER = Number.POSITIVE_INFINITY;
 
 /** Makes and keeps one SAS token for the resource `{hub}/devices/{id}`. */
 export class Credential {
-  state = CredentialState.NONE;
   deadlineMs = NEVER;
   /** Expiry of the last token in Unix s by the clock it was made by; 0 without one. */
   expiryS = 0;
@@ -50,6 +52,7 @@ export class Credential {
     private readonly counters: Counters,
     private readonly prng: Prng,
     private resource: string,
+    public state = CredentialState.NONE,
   ) {}
 
   /** Another resource: tokens for the one before are worth nothing. */
@@ -61,7 +64,7 @@ export class Credential {
 
   /** Asks for a signature over a token that lives TOKEN_S from now. */
   request(nowMs: number, wallS: number): void {
-    if (this.state === CredentialState.SIGNING) return;
+    if (this.state === CredentialState.SIGNING || !this.isNeeded) return;
     const serverS = Number.isNaN(this.offsetS) ? wallS : nowMs / 1000 + this.offsetS;
     const expiryS = Math.max(Math.floor(serverS), 0) + TOKEN_S;
     // After a timeout the late answer may still come. The same text makes it fit this request.
@@ -121,6 +124,11 @@ export class Credential {
     return this.expiryS === 0 ? Number.NaN : (nowMs - this.expiresMs) / 1000;
   }
 
+  /** False when a certificate takes the place of all tokens. */
+  get isNeeded(): boolean {
+    return this.state !== CredentialState.NEEDLESS;
+  }
+
   /** True when a token exists and its renewal is due. */
   isDue(nowMs: number): boolean {
     return this.state === CredentialState.FRESH && nowMs >= this.deadlineMs;
@@ -145,6 +153,7 @@ export class Credential {
 
   /** Forgets the token: the hub refused it, or the clock it was made by was wrong. */
   discard(): void {
+    if (!this.isNeeded) return;
     this.token = "";
     this.expiryS = 0;
     this.enter(CredentialState.NONE, NEVER);

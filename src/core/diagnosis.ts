@@ -8,6 +8,7 @@ import { CLOCK_SKEW_S_MAX, PACKET_BYTES_MAX } from "../limits.ts";
 import { Cause, type Probed } from "./effects.ts";
 import { LinkState } from "./link.ts";
 import type { EndpointSettings } from "./settings.ts";
+import { isRejection, rejectionText } from "./validity.ts";
 import { isObstacle, obstacleText, type Way } from "./way.ts";
 
 /** How an attempt or a connection ended. */
@@ -101,11 +102,21 @@ function tls(facts: Circumstances, address: string, key: string): string {
     case Cause.TLS_TOO_OLD:
       return withDetail(`TLS: ${address} offers nothing from TLS 1.2 up`, detail);
     default:
+      if (endpoint.type === "x509" && isRejection(detail)) {
+        return withDetail(`TLS: ${rejectionText(address)}`, detail);
+      }
       // BoringSSL's name for bytes that begin no TLS record.
       return detail.includes("WRONG_VERSION_NUMBER")
         ? `TLS: ${address} does not speak TLS there; check ${key}`
         : withDetail(`TLS: the handshake with ${address} failed`, detail);
   }
+}
+
+/** What a hub may have against a device, before a closer look. */
+function doubts({ type, deviceId }: EndpointSettings): string {
+  return type === "x509"
+    ? `device ${deviceId} unknown or disabled, or another certificate expected`
+    : `device ${deviceId} unknown or disabled, key wrong, or clock off`;
 }
 
 function answered(facts: Circumstances, address: string): string {
@@ -123,11 +134,10 @@ function answered(facts: Circumstances, address: string): string {
     case Cause.CONNACK_UNAVAILABLE:
       return "the hub is unavailable (CONNACK 3); it may be busy or in maintenance";
     case Cause.CONNACK_CREDENTIALS:
-    case Cause.CONNACK_NOT_AUTHORISED:
-      return (
-        `refused by the hub (CONNACK ${cause === Cause.CONNACK_CREDENTIALS ? 4 : 5}): ` +
-        `device ${endpoint.deviceId} unknown or disabled, key wrong, or clock off; looking closer`
-      );
+    case Cause.CONNACK_NOT_AUTHORISED: {
+      const code = cause === Cause.CONNACK_CREDENTIALS ? 4 : 5;
+      return `refused by the hub (CONNACK ${code}): ${doubts(endpoint)}; looking closer`;
+    }
     case Cause.SUBSCRIBE_REFUSED:
       return "the hub refused a subscription to the twin; a hub of the basic tier has no twins";
     case Cause.PROTOCOL_VIOLATION:
@@ -162,19 +172,23 @@ const AWAITED = {
 function closed(facts: Circumstances): string {
   const { step, endpoint, upMs, unanswered } = facts;
   const how = facts.cause === Cause.TCP_RESET ? "reset" : "closed";
+  const isShown = endpoint.type === "x509";
   switch (step) {
     case LinkState.DIALING:
     case LinkState.SECURING:
       return withDetail(
-        `${how} by ${endpoint.host} before TLS stood; a firewall or proxy may stand in the way`,
+        `${how} by ${endpoint.host} before TLS stood; a firewall or proxy may stand in the way` +
+          (isShown ? ", or this device's certificate is not accepted" : ""),
         facts.detail,
       );
-    case LinkState.GREETING:
+    case LinkState.GREETING: {
+      const parts = `${isShown ? "certificate, " : ""}user name, client id or protocol`;
       return facts.cause === Cause.TCP_RESET
         ? "reset right after CONNECT: the network, a firewall or a proxy cut the connection, " +
-            "or the hub did not accept user name, client id or protocol"
-        : "closed by the hub right after CONNECT: user name, client id or protocol probably " +
+            `or the hub did not accept ${parts}`
+        : `closed by the hub right after CONNECT: ${parts} probably ` +
             "not accepted, or the hub is overloaded";
+    }
     default:
       break;
   }
@@ -206,13 +220,13 @@ export function explainRefusal(probed: Probed, clockS: number, endpoint: Endpoin
 }
 
 function reason(probed: Probed, skewS: number, endpoint: EndpointSettings): string {
-  const { deviceId, httpsPort } = endpoint;
+  const { type, httpsPort } = endpoint;
   if (probed.status === 0) {
-    return (
-      `device ${deviceId} unknown or disabled, key wrong, or clock off ` +
-      `(the hub's HTTPS side, port ${httpsPort}, does not answer to tell which)`
-    );
+    const silent = `the hub's HTTPS side, port ${httpsPort}, does not answer to tell which`;
+    return `${doubts(endpoint)} (${silent})`;
   }
+  // A certificate is judged by the hub's clock alone.
+  if (type === "x509") return opinion(probed, true, endpoint);
   if (Math.abs(skewS) > CLOCK_SKEW_S_MAX) {
     const by = lengthOf(Math.abs(skewS) * 1000);
     return (
@@ -228,7 +242,7 @@ function reason(probed: Probed, skewS: number, endpoint: EndpointSettings): stri
  * else; only with the hub's own error code it is a fact.
  */
 function opinion(probed: Probed, isTimeless: boolean, endpoint: EndpointSettings): string {
-  const { deviceId, hubName } = endpoint;
+  const { type, deviceId, hubName } = endpoint;
   const { status, errorCode } = probed;
   if (status === 404 && errorCode === "DeviceNotFound") {
     return `device ${deviceId} unknown at ${hubName}; create it or check DeviceId`;
@@ -240,17 +254,13 @@ function opinion(probed: Probed, isTimeless: boolean, endpoint: EndpointSettings
   if (/Quota/.test(errorCode)) {
     return `the message quota of ${hubName} is used up; wait for 0:00 UTC or add units at the hub`;
   }
-  if (status === 401) {
-    return isTimeless
-      ? `key wrong for device ${deviceId}, no such device, or clock off (HTTPS tells no time)`
-      : `key wrong for device ${deviceId}, or no such device (not the clock); ` +
-          "copy its connection string again";
-  }
+  if (status === 401) return unproven(isTimeless, endpoint);
   const clock = isTimeless ? "" : "not the clock, and ";
   // Nobody holds the lock of message 0: the hub got as far as the message, past the token.
   if (status < 300 || errorCode.startsWith("DeviceMessage")) {
+    const proof = type === "x509" ? "certificate" : "token";
     return (
-      `${clock}HTTPS accepts the same token; device ${deviceId} ` +
+      `${clock}HTTPS accepts the same ${proof}; device ${deviceId} ` +
       "may have been refused for a moment, or MQTT is not allowed for it"
     );
   }
@@ -259,4 +269,21 @@ function opinion(probed: Probed, isTimeless: boolean, endpoint: EndpointSettings
     `${clock}HTTPS answers ${answer}; device ${deviceId} ` +
     "may have been refused for a moment, or a proxy answers for the hub"
   );
+}
+
+/** The hub does not believe that we are who we say. */
+function unproven(isTimeless: boolean, endpoint: EndpointSettings): string {
+  const { type, deviceId, hubName, idScope } = endpoint;
+  if (type === "x509") {
+    const remedy =
+      idScope === "" ? "enter this one's thumbprint there" : "DPS is asked if that goes on";
+    const facts = `${hubName} knows another certificate of device ${deviceId}, or no such device`;
+    return `${facts}; ${remedy}`;
+  }
+  if (isTimeless) {
+    return `key wrong for device ${deviceId}, no such device, or clock off (HTTPS tells no time)`;
+  }
+  const remedy =
+    idScope === "" ? "copy its connection string again" : "DPS is asked if that goes on";
+  return `key wrong for device ${deviceId}, or no such device (not the clock); ${remedy}`;
 }

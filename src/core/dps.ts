@@ -4,8 +4,11 @@
 // device is as good as absent, and no text of the service steers the terminal that shows it.
 
 import { isDeviceId, isHostName } from "../codec/connection.ts";
-import type { WebAnswer } from "./effects.ts";
+import { lengthOf } from "../kit/time.ts";
+import { CLOCK_SKEW_S_MAX } from "../limits.ts";
+import type { WebAnswer, WebRequest } from "./effects.ts";
 import type { EndpointSettings } from "./settings.ts";
+import { isRejection, rejectionText } from "./validity.ts";
 
 /** Version of the service's device interface that is spoken (azure.md 1.1). */
 const API_VERSION = "2021-06-01";
@@ -28,10 +31,32 @@ export interface DpsAnswer {
   readonly message: string;
 }
 
-/** Path of a registration's sub-resource. */
-export function dpsPath(idScope: string, registrationId: string, rest: string): string {
-  const id = encodeURIComponent(registrationId);
-  return `/${encodeURIComponent(idScope)}/registrations/${id}/${rest}?api-version=${API_VERSION}`;
+/** Wait between polls when the service names none (azure.md 1.5). */
+const RETRY_AFTER_S = 2;
+const RETRY_AFTER_S_MAX = 300;
+
+/** A request for `rest`, a sub-resource of a registration, but for token and body. */
+export function dpsRequest(
+  { dpsHost: host, dpsPort: port, idScope }: EndpointSettings,
+  registrationId: string,
+  method: WebRequest["method"],
+  rest: string,
+): Pick<WebRequest, "method" | "host" | "port" | "path"> {
+  const registration = `registrations/${encodeURIComponent(registrationId)}`;
+  const path = `/${encodeURIComponent(idScope)}/${registration}/${rest}?api-version=${API_VERSION}`;
+  return { method, host, port, path };
+}
+
+/** True when the service wants to be asked again: it is at it, or has too much to do. */
+export function isWaiting({ status }: WebAnswer, read: DpsAnswer): boolean {
+  const isAssigning = status === 202 || (status === 200 && read.status === "assigning");
+  return isAssigning || status === 429 || status >= 500;
+}
+
+/** How long to wait before that, in ms. */
+export function waitMs({ retryAfterS }: WebAnswer): number {
+  const givenS = Number.isNaN(retryAfterS) ? RETRY_AFTER_S : retryAfterS;
+  return Math.min(Math.max(givenS, 1), RETRY_AFTER_S_MAX) * 1000;
 }
 
 function textIn(value: unknown, key: string): string {
@@ -87,8 +112,8 @@ export function dpsProblem(
   endpoint: EndpointSettings,
   isSigned: boolean,
 ): string {
-  const { dpsHost, dpsPort, idScope } = endpoint;
-  if (answer.status === 0) return `DPS: no answer from ${dpsHost}:${dpsPort}: ${answer.problem}`;
+  const { idScope } = endpoint;
+  if (answer.status === 0) return silence(answer.problem, endpoint);
   const said = read.message
     .replace(/[\s\p{C}]+/gu, " ")
     .slice(0, TEXT_MAX)
@@ -109,24 +134,62 @@ export function dpsProblem(
   }
   if (read.status === "failed") return `DPS could not assign ${registrationId} ${tail}`;
   const isUnknown = read.errorCode === ENROLLMENT_NOT_FOUND;
-  if (isUnknown || (!isSigned && (answer.status === 401 || answer.status === 403))) {
-    return (
-      `DPS refused ${registrationId}: no enrollment with this TPM's endorsement key in scope ` +
-      `${idScope}, or it is disabled; enrol the TPM ${tail}`
-    );
+  if (isUnknown || answer.status === 401 || answer.status === 403) {
+    const reason = refusal(endpoint, isUnknown || !isSigned, isUnknown);
+    return `DPS refused ${registrationId}${reason} ${tail}`;
   }
   switch (answer.status) {
-    case 401:
-    case 403:
-      return (
-        `DPS refused ${registrationId} although its TPM opened the challenge: the enrollment ` +
-        `knows another storage root key or was changed just now; enrol the TPM again ${tail}`
-      );
     case 404:
       return `DPS knows nothing of scope ${idScope}; check id-scope ${tail}`;
     case 429:
       return `DPS has too many requests at present ${tail}`;
     default:
       return `DPS answered ${registrationId} with an error ${tail}`;
+  }
+}
+
+/**
+ * What the service's clock says of a token that it refused; "" when that is no reason.
+ * @param skewS our clock, by which it was signed, less the service's; NaN when not known
+ */
+export function clockText(skewS: number): string {
+  if (!(Math.abs(skewS) > CLOCK_SKEW_S_MAX)) return "";
+  const by = lengthOf(Math.abs(skewS) * 1000);
+  const side = skewS > 0 ? "ahead of" : "behind";
+  return `; this clock is ${by} ${side} the service's, whose time the next token follows`;
+}
+
+function silence(problem: string, { type, dpsHost, dpsPort }: EndpointSettings): string {
+  const address = `${dpsHost}:${dpsPort}`;
+  return type === "x509" && isRejection(problem)
+    ? `DPS: ${rejectionText(address)} (${problem})`
+    : `DPS: no answer from ${address}: ${problem}`;
+}
+
+/** What DPS can have against who we say we are, and what to do. */
+function refusal(endpoint: EndpointSettings, isStranger: boolean, isUnknown: boolean): string {
+  const { type, idScope, isGroup } = endpoint;
+  switch (type) {
+    case "x509":
+      return (
+        `: scope ${idScope} has no enrollment with this certificate or with one that signed it, ` +
+        "or it is disabled; enrol the certificate, or put the whole chain into certificate-file"
+      );
+    case "symmetric-key":
+      if (isUnknown) {
+        const facts = `: no enrollment of that name in scope ${idScope}`;
+        return `${facts}; enrol it or check registration-id`;
+      }
+      return isGroup
+        ? `: no enrollment group in scope ${idScope} has this key, or it is disabled; ` +
+            "copy the group's key again"
+        : `: its enrollment in scope ${idScope} has another key, is not there or is disabled; ` +
+            "copy its key again";
+    default:
+      return isStranger
+        ? `: no enrollment with this TPM's endorsement key in scope ${idScope}, ` +
+            "or it is disabled; enrol the TPM"
+        : " although its TPM opened the challenge: the enrollment knows another storage root key " +
+            "or was changed just now; enrol the TPM again";
   }
 }

@@ -303,6 +303,7 @@ export interface Ports {
   readonly log: Log;
   /** Of an endpoint whose key is in the TPM, web and memo of type tpm; else never called. */
   readonly tpm: Pick<Tpm, "perform" | "flushAll">;
+  /** Of an endpoint that registers at DPS, as the next one. */
   readonly web: Web;
   readonly memo: Memo;
   readonly sha256: Sha256;

@@ -1,5 +1,5 @@
-// Identity: who this device is when its keys are in a TPM: signs with them, registers at DPS, and
-// knows when to do that again.
+// Identity: who this device is when DPS says so: registers there, knows when to do that again, and
+// signs where the key is in a TPM.
 // Neighbours: `agent` asks before each attempt and hears how things ended; `vault` works the TPM,
 // `provision` talks to DPS, `refusals` counts what the hub says.
 // Invariant: one signature or one registration at a time; each that was asked for ends once.
@@ -7,7 +7,7 @@
 import { encodeBase64 } from "../codec/base64.ts";
 import type { Sha256 } from "../codec/public.ts";
 import type { Prng } from "../kit/prng.ts";
-import { type Assignment, parseAssignment } from "./assignment.ts";
+import { type Assignment, proofOf, recall } from "./assignment.ts";
 import type { Counters } from "./counters.ts";
 import type { Effects, WebAnswer } from "./effects.ts";
 import { SignAsDevice } from "./procedure.ts";
@@ -25,7 +25,7 @@ export enum Ended {
   UNREGISTERED,
 }
 
-/** What the ports of an endpoint give at start; without type tpm an assignment is nothing. */
+/** What the ports of an endpoint that registers at DPS give at start. */
 export interface Origin {
   /** The text of the assignment that was kept; "" for none. */
   readonly assignment: string;
@@ -42,15 +42,12 @@ export function placed(
   endpoint: EndpointSettings,
   assignment: Assignment | undefined,
 ): EndpointSettings {
-  if (endpoint.type !== "tpm" || assignment === undefined) return endpoint;
+  if (endpoint.idScope === "" || assignment === undefined) return endpoint;
   const { hubName, deviceId } = assignment;
   return { ...endpoint, hubName, host: hubName, deviceId };
 }
 
-/**
- * Of an endpoint whose key is in the TPM. Only with type tpm anything is ever due here; with a
- * key of its own nothing is asked for either.
- */
+/** Without DPS nothing is ever due here, without a TPM nothing signed. */
 export class Identity {
   readonly vault: Vault;
   readonly provision: Provision;
@@ -78,12 +75,10 @@ export class Identity {
   ) {
     this.vault = new Vault(effects, counters);
     this.refusals = new Refusals(prng);
-    const known = parseAssignment(origin.assignment);
-    const isRenamed = ![known?.registrationId, ""].includes(endpoint.registrationId);
-    const isOurs = known?.idScope === endpoint.idScope && !isRenamed;
-    const assignment = isOurs ? known : undefined;
     const { sha256 } = origin;
-    this.provision = new Provision(effects, this.vault, counters, endpoint, sha256, assignment);
+    const proof = proofOf(endpoint, sha256);
+    const known = recall(origin.assignment, endpoint, proof);
+    this.provision = new Provision(effects, this.vault, counters, endpoint, sha256, proof, known);
   }
 
   /** The moment at which the events that follow happen. */
@@ -99,7 +94,7 @@ export class Identity {
 
   /** True when DPS has to be asked before the hub is. */
   get isDue(): boolean {
-    if (this.endpoint.type !== "tpm") return false;
+    if (this.endpoint.idScope === "") return false;
     const { assignment } = this.provision;
     if (assignment === undefined || assignment.hubName === "" || this.isKeyGone) return true;
     const { isPending } = assignment;
@@ -123,6 +118,21 @@ export class Identity {
   sign(text: string): void {
     this.wanted = text;
     if (this.signing === undefined) this.begin();
+  }
+
+  /** The signer has signed, for DPS or for the hub. */
+  onSigned(signature: string): Ended {
+    const { provision, nowMs, wallS } = this;
+    if (provision.isAwaitingSigner) return this.told(provision.onSigned(signature, nowMs, wallS));
+    this.signature = signature;
+    return Ended.SIGNED;
+  }
+
+  /** The signer could not; `problem` is one line. */
+  onSignFailed(problem: string): Ended {
+    if (this.provision.isAwaitingSigner) return this.told(this.provision.onSignFailed(problem));
+    this.problem = problem;
+    return Ended.UNSIGNED;
   }
 
   onTpmOpened(): Ended {

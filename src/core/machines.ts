@@ -9,7 +9,7 @@ import { VERSION } from "../kit/version.ts";
 import { MESSAGE_BYTES_MAX, OUTBOX_MESSAGES } from "../limits.ts";
 import { Backoff } from "./backoff.ts";
 import { Counters } from "./counters.ts";
-import { Credential } from "./credential.ts";
+import { Credential, CredentialState } from "./credential.ts";
 import { type Effects, Level } from "./effects.ts";
 import { Identity, type Origin } from "./identity.ts";
 import { Lamps } from "./lamps.ts";
@@ -20,6 +20,7 @@ import { Recovery } from "./recovery.ts";
 import { type EndpointSettings, isInTpm, type Settings } from "./settings.ts";
 import { Telemetry } from "./telemetry.ts";
 import { Traffic } from "./traffic.ts";
+import { Validity } from "./validity.ts";
 import { Verdict } from "./verdict.ts";
 
 /** One of each. */
@@ -35,6 +36,7 @@ export class Machines {
   readonly recovery: Recovery;
   readonly identity: Identity;
   readonly passage: Passage;
+  readonly validity: Validity;
   private endpoint: EndpointSettings;
 
   /**
@@ -61,7 +63,9 @@ export class Machines {
     this.link = new Link(effects, writer, counters, greetingOf(placed));
     this.traffic = new Traffic(effects, writer, outbox, counters, this.lamps, settings, prng);
     this.traffic.identify(deviceId, moduleId);
-    this.credential = new Credential(effects, counters, prng, resourceOf(placed));
+    const first = placed.type === "x509" ? CredentialState.NEEDLESS : CredentialState.NONE;
+    this.credential = new Credential(effects, counters, prng, resourceOf(placed), first);
+    this.validity = new Validity(effects, placed.certificate);
     const intervalMs = settings.telemetry.intervalS * 1000;
     const { lamps } = this;
     this.telemetry = new Telemetry(effects, outbox, lamps, deviceId, moduleId, boot, intervalMs);
@@ -100,9 +104,16 @@ export class Machines {
   }
 
   /** Puts the outputs into their initial state and starts the schedules. */
-  start(nowMs: number): void {
+  start(nowMs: number, wallS: number): void {
     this.lamps.start();
     this.telemetry.start(nowMs);
+    this.validity.start(nowMs, wallS);
+  }
+
+  /** What is due beside the connection. */
+  onDeadline(nowMs: number, wallS: number): void {
+    this.telemetry.onDeadline(nowMs, wallS);
+    this.validity.onDeadline(nowMs, wallS);
   }
 
   /** Takes the settings that need no new connection. */
@@ -116,8 +127,9 @@ export class Machines {
 
   /** The next moment at which one of them is due, in monotonic ms; the credential's left aside. */
   get nextMs(): number {
-    const { telemetry, identity, link, traffic } = this;
-    const next = Math.min(telemetry.deadlineMs, identity.provision.deadlineMs, link.deadlineMs);
+    const { telemetry, validity, identity, link, traffic } = this;
+    const ownMs = Math.min(telemetry.deadlineMs, validity.deadlineMs);
+    const next = Math.min(ownMs, identity.provision.deadlineMs, link.deadlineMs);
     return link.isUp ? Math.min(next, traffic.nextMs) : next;
   }
 

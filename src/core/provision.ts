@@ -1,25 +1,8 @@
-// Provision: registers this device at the Device Provisioning Service by its TPM.
-// Neighbours: `vault` works the TPM, the HTTPS port carries requests, `agent` starts it and looks
-// at how it ended; `assignment` is what comes of it.
+// Provision: registers this device at the Device Provisioning Service by TPM, key or certificate.
+// Neighbours: `vault` works the TPM, the signer port has a key, the HTTPS port carries requests and
+// shows a certificate; `agent` starts it and looks at how it ended; `step` has the table.
 // Invariant: the old device key stays in its place until the new one is safe in the spare place;
 // a registration that was begun and not ended is known as such after any cut (isPending).
-
-// state       | done well   | problem     | deadline
-// OFF         | stray       | -           | -
-// IDENTIFYING | CHALLENGING | fail, OFF   | fail, OFF
-// CHALLENGING | ACTIVATING  | fail, OFF   | fail, OFF
-// ACTIVATING  | SIGNING     | fail, OFF   | fail, OFF
-// SIGNING     | MARKING     | fail, OFF   | fail, OFF
-// MARKING     | REGISTERING | REGISTERING | REGISTERING
-// REGISTERING | POLLING     | fail, OFF   | fail, OFF
-// POLLING     | -           | -           | REGISTERING
-// ADOPTING    | SPARING     | fail, OFF   | fail, OFF
-// SPARING     | SAVING      | fail, OFF   | fail, OFF
-// SAVING      | SWAPPING    | SWAPPING    | SWAPPING
-// SWAPPING    | OFF         | OFF         | OFF
-// REGISTERING and POLLING lead to ADOPTING when the answer is "assigned".
-// An assignment that the disk does not take is a warning: without it a cut costs a registration.
-// A swap that fails leaves the new key in the spare place, where it is found and used.
 
 import { decodeBase64, encodeBase64 } from "../codec/base64.ts";
 import { splitBlob } from "../codec/blob.ts";
@@ -28,35 +11,28 @@ import type { Sha256 } from "../codec/public.ts";
 import { registrationId } from "../codec/registration.ts";
 import { signedText, token } from "../codec/sas.ts";
 import { assert, unreachable } from "../kit/assert.ts";
-import { DPS_ANSWER_MS, DPS_POLLS_MAX, DPS_TOKEN_S, TPM_PROCEDURE_MS } from "../limits.ts";
+import { DPS_ANSWER_MS, DPS_POLLS_MAX, DPS_TOKEN_S, SIGN_MS, TPM_PROCEDURE_MS } from "../limits.ts";
 import { type Assignment, assignmentText } from "./assignment.ts";
 import type { Counters } from "./counters.ts";
-import { type DpsAnswer, dpsPath, dpsProblem, readDpsAnswer } from "./dps.ts";
+import {
+  clockText,
+  type DpsAnswer,
+  dpsProblem,
+  dpsRequest,
+  isWaiting,
+  readDpsAnswer,
+  waitMs,
+} from "./dps.ts";
 import { Cause, type Effects, Level, type WebAnswer } from "./effects.ts";
 import { Activate, Identify, KeepIdentity, KeepSpare, Sign } from "./procedure.ts";
 import type { EndpointSettings } from "./settings.ts";
+import { ProvisionState } from "./step.ts";
 import type { Vault } from "./vault.ts";
 
-export enum ProvisionState {
-  OFF,
-  IDENTIFYING,
-  CHALLENGING,
-  ACTIVATING,
-  SIGNING,
-  MARKING,
-  REGISTERING,
-  POLLING,
-  ADOPTING,
-  SPARING,
-  SAVING,
-  SWAPPING,
-}
+export { ProvisionState } from "./step.ts";
 
 const NEVER = Number.POSITIVE_INFINITY;
 const encoder = new TextEncoder();
-/** Wait between polls when the service names none (azure.md 1.5). */
-const RETRY_AFTER_S = 2;
-const RETRY_AFTER_S_MAX = 300;
 const OTHER_TPM =
   "; this TPM has another endorsement key than at the last registration: it was cleared or " +
   "replaced, so its new key must be enrolled";
@@ -79,10 +55,10 @@ export class Provision {
   private identified = new Identify();
   private activate: Activate | undefined;
   private signing: Sign | undefined;
-  private endorsement = "";
   /** Words before a refusal that this may explain. */
   private suspicion = "";
   private expiryS = 0;
+  private preparedMs = 0;
   private authorization = "";
   private operation = "";
   private polls = 0;
@@ -91,13 +67,17 @@ export class Provision {
   private nowMs = 0;
   private wallS = 0;
 
-  /** @param assignment what is known from the last registration, this or an earlier start's */
+  /**
+   * @param endorsement what the device proves itself with, "" as long as a TPM has to be asked
+   * @param assignment what is known from the last registration, this or an earlier start's
+   */
   constructor(
     private readonly effects: Effects,
     private readonly vault: Vault,
     private readonly counters: Counters,
     private readonly endpoint: EndpointSettings,
     private readonly sha256: Sha256,
+    private endorsement: string,
     public assignment: Assignment | undefined,
   ) {
     this.registrationId = assignment?.registrationId ?? endpoint.registrationId;
@@ -109,14 +89,29 @@ export class Provision {
     this.at(nowMs, wallS);
     this.problem = "";
     this.cause = Cause.NONE;
-    this.identified = new Identify();
-    this.work(ProvisionState.IDENTIFYING, this.identified);
+    switch (this.endpoint.type) {
+      case "tpm":
+        this.identified = new Identify();
+        this.work(ProvisionState.IDENTIFYING, this.identified);
+        return;
+      case "symmetric-key":
+        this.announce();
+        this.effects.sign(this.prepare());
+        this.enter(ProvisionState.SIGNING, nowMs + SIGN_MS);
+        return;
+      case "x509":
+        this.announce();
+        this.mark();
+        return;
+      default:
+        assert(false, "a connection string with a key needs no DPS");
+    }
   }
 
   /** Ends it without an outcome: nobody wants it any more. */
   cancel(): void {
     if (this.state === ProvisionState.OFF) return;
-    this.vault.abandon();
+    if (this.endpoint.type === "tpm") this.vault.abandon();
     this.authorization = "";
     this.enter(ProvisionState.OFF, NEVER);
   }
@@ -133,15 +128,31 @@ export class Provision {
       case ProvisionState.ACTIVATING:
         return this.onActivated();
       case ProvisionState.SIGNING:
-        return this.onSigned();
+        return this.authorise(encodeBase64(this.signing!.signature));
       case ProvisionState.ADOPTING:
         return this.work(ProvisionState.SPARING, new KeepSpare(this.activate!.kept));
       case ProvisionState.SPARING:
-        return this.save(ProvisionState.SAVING, { ...this.next!, isPending: false });
+        return this.save(ProvisionState.SAVING, this.next!);
       default:
         this.counters.stray++;
         return false;
     }
+  }
+
+  /** True while the next answer of the signer port is for this machine. */
+  get isAwaitingSigner(): boolean {
+    return this.state === ProvisionState.SIGNING && this.endpoint.type !== "tpm";
+  }
+
+  /** The signer port has signed. */
+  onSigned(signature: string, nowMs: number, wallS: number): boolean {
+    this.at(nowMs, wallS);
+    return this.authorise(signature);
+  }
+
+  /** It could not. */
+  onSignFailed(detail: string): boolean {
+    return this.fail(`the key could not sign: ${detail}`, Cause.DPS_FAILED);
   }
 
   /** The service answered. */
@@ -174,8 +185,9 @@ export class Provision {
     if (problem !== "") {
       this.effects.log(Level.WARNING, `the assignment could not be kept: ${problem}`);
     }
-    if (this.state === ProvisionState.MARKING) return this.register();
-    this.assignment = { ...this.next!, isPending: false };
+    if (this.state === ProvisionState.MARKING) return this.register(ProvisionState.REGISTERING);
+    this.assignment = this.next;
+    if (this.endpoint.type !== "tpm") return this.finish("");
     return this.work(ProvisionState.SWAPPING, new KeepIdentity(this.activate!.kept));
   }
 
@@ -184,7 +196,8 @@ export class Provision {
     if (nowMs < this.deadlineMs) return false;
     this.at(nowMs, wallS);
     const { dpsHost, dpsPort } = this.endpoint;
-    const silent = this.vault.fault || "the TPM took too long";
+    const isTpm = this.endpoint.type === "tpm";
+    const silent = isTpm ? this.vault.fault || "the TPM took too long" : "the key took too long";
     switch (this.state) {
       case ProvisionState.OFF:
         return false;
@@ -211,25 +224,19 @@ export class Provision {
   }
 
   private onIdentified(): boolean {
-    const { endorsementKey, storageKey, made } = this.identified;
+    const { endorsementKey, made } = this.identified;
     if (made !== "") this.effects.log(Level.NOTICE, `the TPM had no ${made}: made now`);
     this.endorsement = registrationId(endorsementKey, this.sha256);
     this.registrationId = this.endpoint.registrationId || this.endorsement;
-    const before = this.assignment?.endorsement ?? this.endorsement;
+    const before = this.assignment?.endorsement || this.endorsement;
     this.suspicion = before === this.endorsement ? "" : OTHER_TPM;
-    const text = `registering ${this.registrationId} at ${this.endpoint.dpsHost}`;
-    this.effects.log(Level.INFO, text);
-    return this.send(ProvisionState.CHALLENGING, this.registerBody(endorsementKey, storageKey));
+    this.announce();
+    return this.register(ProvisionState.CHALLENGING);
   }
 
-  private registerBody(endorsementKey: Uint8Array, storageKey: Uint8Array): string {
-    return JSON.stringify({
-      registrationId: this.registrationId,
-      tpm: {
-        endorsementKey: encodeBase64(endorsementKey),
-        storageRootKey: encodeBase64(storageKey),
-      },
-    });
+  private announce(): void {
+    const text = `registering ${this.registrationId} at ${this.endpoint.dpsHost}`;
+    this.effects.log(Level.INFO, text);
   }
 
   /** Takes a blob to the TPM: the key to register with, or the device's own. */
@@ -244,81 +251,74 @@ export class Provision {
   }
 
   private onActivated(): boolean {
+    this.signing = new Sign(this.activate!.kept, encoder.encode(this.prepare()));
+    return this.work(ProvisionState.SIGNING, this.signing);
+  }
+
+  /** The text that the token's signature is over. */
+  private prepare(): string {
     // The service's own clock where it told it: ours may be wrong.
     const sinceS = (this.nowMs - this.dateMs) / 1000;
     const serviceS = Number.isNaN(this.dateS) ? this.wallS : this.dateS + sinceS;
     this.expiryS = Math.max(Math.floor(serviceS), 0) + DPS_TOKEN_S;
-    const text = signedText(this.resource, this.expiryS);
-    this.signing = new Sign(this.activate!.kept, encoder.encode(text));
-    return this.work(ProvisionState.SIGNING, this.signing);
+    this.preparedMs = this.nowMs;
+    return signedText(this.resource, this.expiryS);
   }
 
-  private onSigned(): boolean {
-    const signature = encodeBase64(this.signing!.signature);
+  private authorise(signature: string): boolean {
     this.authorization = token(this.resource, signature, this.expiryS, "registration");
-    const { assignment, registrationId, endorsement } = this;
-    const { idScope } = this.endpoint;
-    const nowhere = { idScope, hubName: "", deviceId: "", registrationId, endorsement, atS: 0 };
-    const known = assignment ?? nowhere;
-    this.assignment = { ...known, isPending: true };
+    return this.mark();
+  }
+
+  private mark(): boolean {
+    this.assignment = { ...(this.assignment ?? this.place("", "", 0)), isPending: true };
     return this.save(ProvisionState.MARKING, this.assignment);
   }
 
-  private register(): boolean {
+  private place(hubName: string, deviceId: string, atS: number): Assignment {
+    const { registrationId, endorsement } = this;
+    const { idScope } = this.endpoint;
+    return { idScope, hubName, deviceId, registrationId, endorsement, atS, isPending: false };
+  }
+
+  private register(state: ProvisionState): boolean {
+    const { registrationId } = this;
     const { endorsementKey, storageKey } = this.identified;
+    const tpm = {
+      endorsementKey: encodeBase64(endorsementKey),
+      storageRootKey: encodeBase64(storageKey),
+    };
+    const body = this.endpoint.type === "tpm" ? { registrationId, tpm } : { registrationId };
     this.polls = 0;
-    return this.send(ProvisionState.REGISTERING, this.registerBody(endorsementKey, storageKey));
+    this.operation = "";
+    return this.send(state, "PUT", "register", JSON.stringify(body));
   }
 
   private onRegistration(answer: WebAnswer, read: DpsAnswer): boolean {
     if (read.status === "assigned" && read.hubName !== "" && read.deviceId !== "") {
-      const { registrationId, endorsement, wallS } = this;
-      const { hubName, deviceId } = read;
-      const { idScope } = this.endpoint;
-      const place = { idScope, hubName, deviceId, registrationId, endorsement };
-      this.next = { ...place, atS: Math.floor(wallS), isPending: true };
+      this.next = this.place(read.hubName, read.deviceId, Math.floor(this.wallS));
       this.authorization = "";
-      return this.open(read.key, true);
+      if (this.endpoint.type === "tpm") return this.open(read.key, true);
+      return this.save(ProvisionState.SAVING, this.next);
     }
-    const isWaiting =
-      answer.status === 202 || (answer.status === 200 && read.status === "assigning");
-    const isThrottled = answer.status === 429 || answer.status >= 500;
     if (read.operation !== "") this.operation = read.operation;
-    if ((!isWaiting && !isThrottled) || this.operation === "" || this.polls >= DPS_POLLS_MAX) {
+    if (!isWaiting(answer, read) || this.operation === "" || this.polls >= DPS_POLLS_MAX) {
       return this.refuse(answer, read);
     }
-    const given = Number.isNaN(answer.retryAfterS) ? RETRY_AFTER_S : answer.retryAfterS;
-    const waitS = Math.min(Math.max(given, 1), RETRY_AFTER_S_MAX);
-    this.enter(ProvisionState.POLLING, this.nowMs + waitS * 1000);
+    this.enter(ProvisionState.POLLING, this.nowMs + waitMs(answer));
     return false;
   }
 
   private poll(): boolean {
     this.polls++;
-    const { dpsHost, dpsPort, idScope } = this.endpoint;
-    this.effects.ask(++this.ticket, {
-      method: "GET",
-      host: dpsHost,
-      port: dpsPort,
-      path: dpsPath(idScope, this.registrationId, `operations/${this.operation}`),
-      authorization: this.authorization,
-      body: "",
-    });
-    this.enter(ProvisionState.REGISTERING, this.nowMs + DPS_ANSWER_MS);
-    return false;
+    return this.send(ProvisionState.REGISTERING, "GET", `operations/${this.operation}`, "");
   }
 
-  private send(state: ProvisionState, body: string): boolean {
-    const { dpsHost, dpsPort, idScope } = this.endpoint;
-    this.operation = "";
-    this.effects.ask(++this.ticket, {
-      method: "PUT",
-      host: dpsHost,
-      port: dpsPort,
-      path: dpsPath(idScope, this.registrationId, "register"),
-      authorization: state === ProvisionState.REGISTERING ? this.authorization : "",
-      body,
-    });
+  private send(state: ProvisionState, method: "GET" | "PUT", rest: string, body: string): boolean {
+    // A challenge is asked for without a token.
+    const authorization = state === ProvisionState.REGISTERING ? this.authorization : "";
+    const request = dpsRequest(this.endpoint, this.registrationId, method, rest);
+    this.effects.ask(++this.ticket, { ...request, authorization, body });
     this.enter(state, this.nowMs + DPS_ANSWER_MS);
     return false;
   }
@@ -348,11 +348,18 @@ export class Provision {
     return true;
   }
 
+  /** What the clock by which the token was made says now, in Unix s. */
+  private get clockS(): number {
+    return this.expiryS - DPS_TOKEN_S + (this.nowMs - this.preparedMs) / 1000;
+  }
+
   private refuse(answer: WebAnswer, read: DpsAnswer): boolean {
     const isSigned = this.state === ProvisionState.REGISTERING;
     const problem = dpsProblem(answer, read, this.registrationId, this.endpoint, isSigned);
-    const cause = answer.status === 0 ? Cause.DPS_FAILED : Cause.DPS_REFUSED;
-    return this.fail(answer.status === 0 ? problem : `${problem}${this.suspicion}`, cause);
+    if (answer.status === 0) return this.fail(problem, Cause.DPS_FAILED);
+    const isDoubted = answer.status === 401 && this.authorization !== "";
+    const clock = isDoubted ? clockText(this.clockS - answer.dateS) : "";
+    return this.fail(`${problem}${clock}${this.suspicion}`, Cause.DPS_REFUSED);
   }
 
   private fail(problem: string, cause: Cause): boolean {

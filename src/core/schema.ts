@@ -1,6 +1,7 @@
 // Schema: every section and key of the settings file, in one table.
-// Neighbours: `value` knows the kinds; `sheet` and `validate` check a file against this table;
-// `conf/azimuth.ini` is its printed form, compared with it by `test/conf.test.ts`.
+// Neighbours: `row` says what a row holds, `value` knows the kinds; `sheet` and `validate` check a
+// file against this table; `conf/azimuth.ini` is its printed form, compared with it by
+// `test/conf.test.ts`.
 // Invariant: every fallback is an allowed value of its key.
 
 import {
@@ -16,28 +17,12 @@ import {
   TELEMETRY_S_MAX,
 } from "../limits.ts";
 import { HOST, ID_SCOPE, MODEL_ID, PROXY, PROXY_USER, REGISTRATION_ID, TPM } from "./pattern.ts";
-import { allowed, Kind, PATH_BYTES_MAX, SOCKET_PATH_BYTES_MAX, type Value } from "./value.ts";
+import { PROOF_KEYS } from "./proof.ts";
+import { Applies, type Key, PATH } from "./row.ts";
+import { allowed, Kind, SOCKET_PATH_BYTES_MAX, type Value } from "./value.ts";
 
 export { LAMP_NAME, LAMP_NAMES_RESERVED, TARGETS } from "./pattern.ts";
-
-/** When a changed value takes effect. */
-export enum Applies {
-  AT_ONCE,
-  RESTART,
-}
-
-/** One key of the settings file. */
-export interface Key {
-  /** Section it belongs to; `led.NAME` stands for the section of any lamp. */
-  readonly section: string;
-  readonly name: string;
-  readonly value: Value;
-  /** Value when the key is left out, as written; "" for none, null when it must be given. */
-  readonly fallback: string | null;
-  readonly applies: Applies;
-  /** One sentence. */
-  readonly meaning: string;
-}
+export { Applies, type Key } from "./row.ts";
 
 /** Section of a lamp in the table; in a file NAME is the lamp's own. */
 export const LAMP_SECTION = "led.NAME";
@@ -46,7 +31,6 @@ export const LAMP_PREFIX = "led.";
 
 const BOOLEAN: Value = { kind: Kind.BOOLEAN };
 const PORT: Value = { kind: Kind.PORT };
-const PATH: Value = { kind: Kind.PATH, bytesMax: PATH_BYTES_MAX };
 
 const CONNECTION: Value = {
   kind: Kind.SECRET,
@@ -64,12 +48,13 @@ export const KEYS: readonly Key[] = [
   {
     section: "endpoint",
     name: "type",
-    value: choices("sas", "tpm"),
+    value: choices("sas", "tpm", "symmetric-key", "x509"),
     fallback: "sas",
     applies: Applies.RESTART,
     meaning:
       "How the device proves who it is; sas: with the shared key of its connection string, " +
-      "tpm: with a key in its TPM, which DPS gives it.",
+      "tpm: with a key in its TPM, which DPS gives it, symmetric-key: with the key of its " +
+      "enrollment at DPS, x509: with a certificate, at DPS or at the hub.",
   },
   {
     section: "endpoint",
@@ -77,7 +62,9 @@ export const KEYS: readonly Key[] = [
     value: CONNECTION,
     fallback: "",
     applies: Applies.RESTART,
-    meaning: "The device's connection string; give exactly one of this and the next key.",
+    meaning:
+      "For sas: the device's connection string, give exactly one of this and the next key; for " +
+      "x509 in place of id-scope, with x509=true in place of SharedAccessKey.",
   },
   {
     section: "endpoint",
@@ -103,7 +90,9 @@ export const KEYS: readonly Key[] = [
     value: ID_SCOPE,
     fallback: "",
     applies: Applies.RESTART,
-    meaning: "For tpm: ID scope of the Device Provisioning Service; needed there.",
+    meaning:
+      "For tpm, symmetric-key and x509: ID scope of the Device Provisioning Service; needed " +
+      "there, but for x509 with a connection string.",
   },
   {
     section: "endpoint",
@@ -112,8 +101,9 @@ export const KEYS: readonly Key[] = [
     fallback: "",
     applies: Applies.RESTART,
     meaning:
-      "For tpm: name of the enrollment; mac for the MAC address of the first network interface, " +
-      "left out for the name that Microsoft's clients make of the endorsement key.",
+      "With id-scope: name of the enrollment; mac for the MAC address of the first network " +
+      "interface; left out it is for tpm the name that Microsoft's clients make of the " +
+      "endorsement key, for x509 the certificate's common name.",
   },
   {
     section: "endpoint",
@@ -121,7 +111,7 @@ export const KEYS: readonly Key[] = [
     value: HOST,
     fallback: "global.azure-devices-provisioning.net",
     applies: Applies.RESTART,
-    meaning: "For tpm: host of the Device Provisioning Service.",
+    meaning: "With id-scope: host of the Device Provisioning Service.",
   },
   {
     section: "endpoint",
@@ -129,8 +119,9 @@ export const KEYS: readonly Key[] = [
     value: PORT,
     fallback: "443",
     applies: Applies.RESTART,
-    meaning: "For tpm: HTTPS port of the Device Provisioning Service.",
+    meaning: "With id-scope: HTTPS port of the Device Provisioning Service.",
   },
+  ...PROOF_KEYS,
   {
     section: "endpoint",
     name: "tpm",

@@ -11,10 +11,26 @@ export interface LampSettings extends PinSettings {
   readonly initial: boolean;
 }
 
+/**
+ * How the device proves who it is. `sas`: by the key in its connection string; `tpm`: by a key in
+ * the TPM, given by DPS; `symmetric-key`: by the key of its enrollment at DPS; `x509`: by a
+ * certificate, at DPS or at the hub of its connection string.
+ */
+export type EndpointType = "sas" | "tpm" | "symmetric-key" | "x509";
+
+/** What the device's certificate says. */
+export interface Certificate {
+  readonly commonName: string;
+  /** SHA-256 of the certificate in hexadecimal. */
+  readonly fingerprint: string;
+  /** From when until when it is good, in Unix s. */
+  readonly fromS: number;
+  readonly untilS: number;
+}
+
 /** The hub and our identity at it. */
 export interface EndpointSettings {
-  /** `sas`: a shared key from the connection string; `tpm`: a key in the TPM, given by DPS. */
-  readonly type: "sas" | "tpm";
+  readonly type: EndpointType;
   /** The hub's host name: part of the user name and of what is signed. */
   readonly hubName: string;
   /** The host dialled: the hub itself, or a gateway in front of it. */
@@ -24,19 +40,27 @@ export interface EndpointSettings {
   readonly deviceId: string;
   /** "" for a device identity. */
   readonly moduleId: string;
-  /** Device key in base64, "" when it is known to the TPM alone; secret. */
+  /** Device key in base64, of `symmetric-key` as enrolled, "" where the TPM has it; secret. */
   readonly key: string;
   /** Of `sas`: the TPM signs with the key that `azimuth seal` has put there. */
   readonly isSealed: boolean;
+  /** Of `symmetric-key`: the key is the enrollment group's, and ours is derived from it. */
+  readonly isGroup: boolean;
+  /** Of `x509`: PEM files of the certificate with its chain, and of its key. */
+  readonly certificateFile: string;
+  readonly privateKeyFile: string;
+  /** What that file says, once it was read; undefined for other types. */
+  readonly certificate: Certificate | undefined;
   /** PEM file of trusted roots; "" for the roots that Azure publishes. */
   readonly caFile: string;
   readonly keepAliveS: number;
   /** Plug-and-play model id (DTMI), "" for none. */
   readonly modelId: string;
-  /** Of `tpm`: DPS and who we are there; "" for the id that the endorsement key gives. */
+  /** DPS, if it is DPS that says where we belong; else its scope is "". */
   readonly dpsHost: string;
   readonly dpsPort: number;
   readonly idScope: string;
+  /** Who we are there; "" for the id that an endorsement key or a certificate gives. */
   readonly registrationId: string;
   /** Where the TPM is: `/dev/tpmrm0`, `swtpm:HOST:PORT` or `swtpm:/PATH`. */
   readonly tpm: string;

@@ -28,12 +28,12 @@
 // HOLDING      | HELD    | HELD      | close    | stray      | stray
 // STOPPING     | STOPPED | STOPPED   | close    | stray      | stray
 // STOPPED      | -       | stray     | -        | stray      | stray
-// attempt: PROVISIONING when DPS has to be asked first, else LINKING with a usable token, else
-// SIGNING. (kept): for the next attempt; stray where no signature was asked for. auto-on-startup
-// false to true is a connect. True to false: no new attempt unless asked for by a connect; WAITING
-// becomes IDLE, and so do PROVISIONING, SIGNING and LINKING in place of WAITING when the attempt
-// under way fails; a connection made stays and comes back. A registration is cancelled by what
-// leads out of PROVISIONING.
+// attempt: PROVISIONING when DPS has to be asked first, else LINKING with a usable token or a
+// certificate, else SIGNING. (kept): for the next attempt; stray where no signature was asked for.
+// auto-on-startup false to true is a connect. True to false: no new attempt unless asked for by a
+// connect; WAITING becomes IDLE, and so do PROVISIONING, SIGNING and LINKING in place of WAITING
+// when the attempt under way fails; a connection made stays and comes back. A registration is
+// cancelled by what leads out of PROVISIONING.
 
 /** What the agent is at. */
 export enum AgentState {

@@ -10,6 +10,7 @@ import { LinkState } from "./link.ts";
 import { ProvisionState } from "./provision.ts";
 import { isInTpm } from "./settings.ts";
 import { TwinState } from "./twin.ts";
+import { validityText } from "./validity.ts";
 import { VaultState } from "./vault.ts";
 
 /** What `status --json` prints. */
@@ -27,11 +28,13 @@ export interface Status {
     readonly port: number;
     readonly deviceId: string;
     readonly tokenExpires: string | null;
+    /** Of type x509. */
+    readonly certificateExpires: string | null;
   };
-  /** Null when the device key is not in the TPM; about DPS only with type tpm. */
-  readonly tpm: {
-    readonly state: string;
-    readonly fault: string | null;
+  /** Of an endpoint of type tpm; null for others. */
+  readonly tpm: { readonly state: string; readonly fault: string | null } | null;
+  /** Of an endpoint that registers at DPS; null for others. */
+  readonly dps: {
     readonly registrationId: string | null;
     readonly registration: string;
     readonly registeredAt: string | null;
@@ -71,11 +74,15 @@ function queueOf(agent: Agent): { [key: string]: number } {
 
 function tpmOf(agent: Agent): Status["tpm"] {
   if (!isInTpm(agent.settings.endpoint)) return null;
-  const { vault, provision } = agent.machines.identity;
+  const { vault } = agent.machines.identity;
+  return { state: nameOf(VaultState, vault.state), fault: vault.fault || null };
+}
+
+function dpsOf(agent: Agent): Status["dps"] {
+  if (agent.settings.endpoint.idScope === "") return null;
+  const { provision } = agent.machines.identity;
   const { registrationId, assignment, problem } = provision;
   return {
-    state: nameOf(VaultState, vault.state),
-    fault: vault.fault || null,
     registrationId: registrationId || null,
     registration: nameOf(ProvisionState, provision.state),
     registeredAt: assignment === undefined || assignment.atS === 0 ? null : isoUtc(assignment.atS),
@@ -88,6 +95,7 @@ export function statusOf(agent: Agent): Status {
   const { link, lamps, traffic, counters, credential, verdict } = agent.machines;
   const { endpoint, data } = agent.settings;
   const { expiryS } = credential;
+  const { certificate } = endpoint;
   const { version } = traffic.twin;
   const waits = agent.state === AgentState.WAITING;
   return {
@@ -104,8 +112,10 @@ export function statusOf(agent: Agent): Status {
       port: endpoint.mqttPort,
       deviceId: endpoint.deviceId,
       tokenExpires: expiryS === 0 ? null : isoUtc(expiryS),
+      certificateExpires: certificate === undefined ? null : isoUtc(certificate.untilS),
     },
     tpm: tpmOf(agent),
+    dps: dpsOf(agent),
     autoOnStartup: data.autoOnStartup,
     nextAttemptMs: waits ? Math.max(0, Math.round(agent.deadlineMs - agent.nowMs)) : null,
     lastDiagnosis:
@@ -132,18 +142,18 @@ export function statusOf(agent: Agent): Status {
 /** The same for a person at a terminal. */
 export function statusText(agent: Agent): string {
   const status = statusOf(agent);
-  const { endpoint, queue, twin, counters } = status;
+  const { queue, twin, counters } = status;
   const next = status.nextAttemptMs;
   const waits = next === null ? "" : `, next attempt in ${lengthOf(next)}`;
   const rows = [
     `azimuth ${status.version}, up ${lengthOf(status.uptimeS * 1000)}`,
     `state      ${status.state} since ${status.since}${waits}`,
     `endpoint   ${endpointText(status)}`,
-    ...tpmRows(status),
+    ...registrationRows(status),
     `queue      ${queue.waiting} waiting, ${queue.inFlight} in flight, ` +
       `${queue.acknowledged} acknowledged, ${queue.refused} refused`,
     `twin       ${twin.state}, desired version ${twin.desiredVersion ?? "unknown"}`,
-    `token      ${endpoint.tokenExpires === null ? "none" : `expires ${endpoint.tokenExpires}`}`,
+    proofText(agent, status),
     `settings   connect.auto-on-startup = ${status.autoOnStartup}`,
     `counters   ${counters.connects} connects, ${Math.max(0, counters.connects! - 1)} of them ` +
       `reconnects, ${queue.redelivered} messages redelivered`,
@@ -176,20 +186,31 @@ function word(on: boolean): string {
   return on ? "on" : "off";
 }
 
-function endpointText({ endpoint, tpm }: Status): string {
-  if (tpm !== null && endpoint.deviceId === "") return "not known before DPS tells it (tpm)";
+/** What opens the connection: a token or a certificate, and how long it is good. */
+function proofText(agent: Agent, { endpoint }: Status): string {
+  const { tokenExpires, certificateExpires } = endpoint;
+  if (certificateExpires === null) {
+    return `token      ${tokenExpires === null ? "none" : `expires ${tokenExpires}`}`;
+  }
+  const { certificate } = agent.settings.endpoint;
+  const text = validityText(certificate, agent.wallS);
+  const fault = text === "" ? "" : `; ${text}`;
+  return `token      none needed: certificate good until ${certificateExpires}${fault}`;
+}
+
+function endpointText({ endpoint, dps }: Status): string {
+  if (dps !== null && endpoint.deviceId === "") {
+    return `not known before DPS tells it (${endpoint.type})`;
+  }
   return `${endpoint.deviceId} at ${endpoint.host}:${endpoint.port} (${endpoint.type})`;
 }
 
-function tpmRows({ tpm, endpoint }: Status): string[] {
-  if (tpm === null) return [];
-  const row = `tpm        ${tpm.fault ?? tpm.state}`;
-  if (endpoint.type !== "tpm") return [row];
-  const id = tpm.registrationId ?? "not known yet";
-  const last = tpm.registeredAt === null ? "never registered" : `registered ${tpm.registeredAt}`;
-  const now = tpm.registration === "off" ? "" : `, registering (${tpm.registration})`;
-  return [
-    row,
-    `dps        ${id}, ${last}${now}${tpm.problem === null ? "" : `; last: ${tpm.problem}`}`,
-  ];
+function registrationRows({ tpm, dps }: Status): string[] {
+  const rows = tpm === null ? [] : [`tpm        ${tpm.fault ?? tpm.state}`];
+  if (dps === null) return rows;
+  const id = dps.registrationId ?? "not known yet";
+  const last = dps.registeredAt === null ? "never registered" : `registered ${dps.registeredAt}`;
+  const now = dps.registration === "off" ? "" : `, registering (${dps.registration})`;
+  const problem = dps.problem === null ? "" : `; last: ${dps.problem}`;
+  return [...rows, `dps        ${id}, ${last}${now}${problem}`];
 }

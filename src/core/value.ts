@@ -74,7 +74,7 @@ export function allowed(value: Value): string {
 export function fault(value: Value, text: string): string {
   if (text === "") return "is empty";
   if (value.kind !== Kind.SECRET && SECRET_WITHIN.test(text)) {
-    return "holds a key, which is not shown and belongs in the connection string alone";
+    return "holds a key, which is not shown and belongs in connection-string or symmetric-key";
   }
   switch (value.kind) {
     case Kind.BOOLEAN:

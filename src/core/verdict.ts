@@ -7,6 +7,7 @@ import { diagnose, type Ending, explainRefusal } from "./diagnosis.ts";
 import { Cause, type Probed } from "./effects.ts";
 import { LinkState } from "./link.ts";
 import type { EndpointSettings } from "./settings.ts";
+import { validityFault } from "./validity.ts";
 
 /** A connection that ends sooner may be one of two machines throwing each other out. */
 const SHORT_MS = 60_000;
@@ -42,7 +43,24 @@ export class Verdict {
     const { endpoint, shortLived } = this;
     this.cause = cause;
     this.atS = wallS;
-    this.text = diagnose({ ...ending, endpoint, expiredS, shortLived });
+    const text = diagnose({ ...ending, endpoint, expiredS, shortLived });
+    this.text = this.isOfIdentity(step) ? this.judged(text, wallS) : text;
+  }
+
+  /** True when somebody who knows who we are may have said no. */
+  private isOfIdentity(step: LinkState): boolean {
+    const { cause } = this;
+    const isCut = cause === Cause.CLOSED_BY_PEER || cause === Cause.TCP_RESET;
+    const isAtDps = cause === Cause.DPS_FAILED || cause === Cause.DPS_REFUSED;
+    const isRefused = this.isRefusal || cause === Cause.TLS_HANDSHAKE_FAILED;
+    const isEarly = step === LinkState.SECURING || step === LinkState.GREETING;
+    return isRefused || isAtDps || (isCut && isEarly);
+  }
+
+  /** The text, and what the calendar has against our certificate. */
+  private judged(text: string, wallS: number): string {
+    const fault = validityFault(this.endpoint.certificate, wallS);
+    return fault === "" ? text : `${text}; ${fault}`;
   }
 
   /** True when the hub said no to who we are. */
@@ -52,7 +70,7 @@ export class Verdict {
 
   /** A refusal was looked into; `clockS` is what the clock of the refused token says now. */
   onProbed(probed: Probed, clockS: number, wallS: number): void {
-    this.text = explainRefusal(probed, clockS, this.endpoint);
+    this.text = this.judged(explainRefusal(probed, clockS, this.endpoint), wallS);
     this.atS = wallS;
   }
 

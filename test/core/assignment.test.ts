@@ -4,7 +4,14 @@
 
 import { expect, test } from "bun:test";
 import fc from "fast-check";
-import { type Assignment, assignmentText, parseAssignment } from "../../src/core/assignment.ts";
+import {
+  type Assignment,
+  assignmentText,
+  parseAssignment,
+  proofOf,
+  recall,
+} from "../../src/core/assignment.ts";
+import { CERTIFICATE, certified, hardware, keyed } from "./enclave.ts";
 
 const ONE: Assignment = {
   idScope: "0ne1",
@@ -78,4 +85,31 @@ test("whatever JSON is there, it is none or whole", () => {
       expect(parseAssignment(text)).toBeUndefined();
     }),
   );
+});
+
+const sha256 = (bytes: Uint8Array) => new Bun.CryptoHasher("sha256").update(bytes).digest();
+const proof = (given: ReturnType<typeof hardware>): string => proofOf(given.endpoint, sha256);
+
+test("a proof tells keys and certificates apart, and holds no key", () => {
+  const own = proof(keyed());
+  expect(own).toMatch(/^key:[a-z2-7]{16}$/);
+  expect(proof(keyed({ endpoint: { key: "AAAA" } }))).not.toBe(own);
+  expect(proof(certified())).toBe(`certificate:${CERTIFICATE.fingerprint}`);
+  expect(proof(hardware())).toBe("");
+});
+
+test("what is recalled is of this scope and name, and open again under another proof", () => {
+  const own = proof(keyed());
+  const { endpoint } = keyed({ endpoint: { idScope: "0ne1", registrationId: "gw1-reg" } });
+  const text = assignmentText({ ...ONE, endorsement: own });
+  expect(recall(text, endpoint, own)).toEqual({ ...ONE, endorsement: own });
+  const open = { ...ONE, endorsement: "", isPending: true };
+  expect(recall(text, endpoint, "key:other")).toEqual(open);
+  expect(recall(text, endpoint, "")).toEqual(open);
+  expect(recall(assignmentText(ONE), endpoint, own)).toEqual(open);
+  expect(recall(assignmentText(ONE), endpoint, "")).toEqual(ONE);
+  expect(recall(text, { ...endpoint, idScope: "0ne2" }, own)).toBeUndefined();
+  expect(recall(text, { ...endpoint, registrationId: "gw2" }, own)).toBeUndefined();
+  expect(recall(text, { ...endpoint, registrationId: "" }, own)?.deviceId).toBe("gw1");
+  expect(recall("", endpoint, own)).toBeUndefined();
 });

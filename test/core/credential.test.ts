@@ -39,9 +39,17 @@ function fresh(nowMs = 0, wallS = WALL_S): Subject {
   return one;
 }
 
+function needless(): Subject {
+  const world = new World();
+  const { effects, counters } = world;
+  const state = CredentialState.NEEDLESS;
+  const credential = new Credential(effects, counters, new Prng(7), RESOURCE, state);
+  return Object.assign(world, { credential });
+}
+
 walkTable<Subject>({
   file: "core/credential.ts",
-  states: { NONE: none, SIGNING: () => signing(), FRESH: () => fresh() },
+  states: { NONE: none, SIGNING: () => signing(), FRESH: () => fresh(), NEEDLESS: needless },
   stateOf: ({ credential }) => CredentialState[credential.state]!,
   events: {
     request: ({ credential }) => void credential.request(1_000_000, WALL_S + 1000),

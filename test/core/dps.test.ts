@@ -4,9 +4,26 @@
 
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { dpsPath, dpsProblem, readDpsAnswer } from "../../src/core/dps.ts";
+import {
+  clockText,
+  dpsProblem,
+  dpsRequest,
+  isWaiting,
+  readDpsAnswer,
+  waitMs,
+} from "../../src/core/dps.ts";
 import type { WebAnswer } from "../../src/core/effects.ts";
-import { answered, assigned, assigning, challenged, HUB, hardware, SCOPE } from "./enclave.ts";
+import {
+  answered,
+  assigned,
+  assigning,
+  certified,
+  challenged,
+  HUB,
+  hardware,
+  keyed,
+  SCOPE,
+} from "./enclave.ts";
 
 const { endpoint } = hardware();
 
@@ -17,10 +34,35 @@ function problem(answer: WebAnswer, isSigned = false): string {
 const refusal = (status: number, errorCode: number, message = "No"): WebAnswer =>
   answered(status, { errorCode, message });
 
-test("a path names scope and registration as a URL can carry them", () => {
-  expect(dpsPath("0ne1", "a:b", "register")).toBe(
-    "/0ne1/registrations/a%3Ab/register?api-version=2021-06-01",
+test("a request names scope and registration as a URL can carry them", () => {
+  expect(dpsRequest(endpoint, "a:b", "PUT", "register")).toEqual({
+    method: "PUT",
+    host: "dps.example",
+    port: 443,
+    path: `/${SCOPE}/registrations/a%3Ab/register?api-version=2021-06-01`,
+  });
+});
+
+test("it is asked again while the service is at it or has too much to do, as it says when", () => {
+  const waits = (answer: WebAnswer): number =>
+    isWaiting(answer, readDpsAnswer(answer)) ? waitMs(answer) : 0;
+  expect(waits(assigning())).toBe(2000);
+  expect(waits(assigning({ retryAfterS: 7 }))).toBe(7000);
+  expect(waits(assigning({ retryAfterS: 0 }))).toBe(1000);
+  expect(waits(answered(429, {}, { retryAfterS: 9999 }))).toBe(300_000);
+  expect(waits(answered(503, {}))).toBe(2000);
+  expect(waits(answered(200, { status: "assigning" }))).toBe(2000);
+  for (const answer of [assigned(), answered(401, {}), answered(200, { status: "failed" })]) {
+    expect(waits(answer)).toBe(0);
+  }
+});
+
+test("a clock is named only when it is off by more than the service tolerates", () => {
+  expect([clockText(Number.NaN), clockText(300), clockText(-300)]).toEqual(["", "", ""]);
+  expect(clockText(301)).toBe(
+    "; this clock is 5 min 1 s ahead of the service's, whose time the next token follows",
   );
+  expect(clockText(-7200)).toContain("2 h behind the service's");
 });
 
 describe("an answer", () => {
@@ -178,5 +220,50 @@ describe("a refusal says what to do", () => {
 
   test("and no more of the service's words than fit on a line", () => {
     expect(problem(refusal(500, 500001, "x".repeat(5000))).length).toBeLessThan(300);
+  });
+});
+
+describe("a refusal of a key or a certificate", () => {
+  const told = (given: ReturnType<typeof hardware>, answer: WebAnswer): string =>
+    dpsProblem(answer, readDpsAnswer(answer), "gw", given.endpoint, true);
+
+  test("names what DPS can have against a key", () => {
+    expect(told(keyed(), refusal(401, 401002))).toBe(
+      `DPS refused gw: its enrollment in scope ${SCOPE} has another key, is not there or is ` +
+        "disabled; copy its key again (error 401002: No)",
+    );
+    expect(told(keyed({ endpoint: { isGroup: true } }), refusal(401, 401002))).toBe(
+      `DPS refused gw: no enrollment group in scope ${SCOPE} has this key, or it is disabled; ` +
+        "copy the group's key again (error 401002: No)",
+    );
+    expect(told(keyed(), refusal(404, 404201))).toBe(
+      `DPS refused gw: no enrollment of that name in scope ${SCOPE}; enrol it or check ` +
+        "registration-id (error 404201: No)",
+    );
+  });
+
+  test("names what DPS can have against a certificate", () => {
+    for (const answer of [refusal(401, 401002), refusal(403, 403001), refusal(404, 404201)]) {
+      expect(told(certified(), answer)).toStartWith(
+        `DPS refused gw: scope ${SCOPE} has no enrollment with this certificate or with one ` +
+          "that signed it, or it is disabled; enrol the certificate, or put the whole chain " +
+          "into certificate-file (error 40",
+      );
+    }
+  });
+
+  test("in the TLS handshake is told as one, of a certificate alone", () => {
+    const answer = { ...answered(0, {}), problem: "TLS: TLSV1_ALERT_UNKNOWN_CA" };
+    expect(told(certified(), answer)).toBe(
+      "DPS: dps.example:443 did not accept this device's certificate; check certificate-file " +
+        "(TLS: TLSV1_ALERT_UNKNOWN_CA)",
+    );
+    expect(told(keyed(), answer)).toStartWith("DPS: no answer from dps.example:443: TLS: TLSV1");
+  });
+
+  test("of the scope is that, whoever asks", () => {
+    for (const given of [keyed(), certified()]) {
+      expect(told(given, refusal(404, 404001))).toStartWith("DPS knows nothing of scope");
+    }
   });
 });

@@ -1,11 +1,11 @@
-// Enclave: the TPM and the DPS of a rig, which answer when the test lets them.
+// Enclave: the TPM, the signer and the DPS of a rig, which answer when the test lets them.
 // Neighbours: `rig` collects what the turn asks for; `tpm/model.ts` is the TPM, `tpm/maker.ts`
 // makes the blobs.
 // Invariant: one answer a step, in the order of asking; nothing answers by itself.
 
 import { createHmac } from "node:crypto";
 import type { WebAnswer, WebRequest } from "../../src/core/effects.ts";
-import type { Settings } from "../../src/core/settings.ts";
+import { isInTpm, type Settings } from "../../src/core/settings.ts";
 import { Chip } from "../azure/chip.ts";
 import { Rig, settings } from "../rig.ts";
 import { makeBlob } from "../tpm/maker.ts";
@@ -34,6 +34,29 @@ export function hardware(parts: Parameters<typeof settings>[0] = {}): Settings {
       ...parts.endpoint,
     },
   });
+}
+
+/** Key of an enrollment at DPS. */
+export const ENROLLED_KEY = Buffer.alloc(32, 3);
+
+/** Settings of an endpoint that registers by the key of its enrollment. */
+export function keyed(parts: Parameters<typeof settings>[0] = {}): Settings {
+  const key = ENROLLED_KEY.toString("base64");
+  const own = { type: "symmetric-key", registrationId: "gw-7", key } as const;
+  return hardware({ ...parts, endpoint: { ...own, ...parts.endpoint } });
+}
+
+export const CERTIFICATE = {
+  commonName: "gw-7",
+  fingerprint: "ab12",
+  fromS: 1_699_000_000,
+  untilS: 1_790_000_000,
+};
+
+/** Settings of an endpoint that registers by a certificate. */
+export function certified(parts: Parameters<typeof settings>[0] = {}): Settings {
+  const own = { type: "x509", registrationId: "gw-7", certificate: CERTIFICATE } as const;
+  return hardware({ ...parts, endpoint: { ...own, ...parts.endpoint } });
 }
 
 /** An `authenticationKey` for the chip. */
@@ -72,6 +95,8 @@ export class Enclave {
   answers: WebAnswer[] = [];
   /** What the disk says. */
   diskProblem = "";
+  /** What the signer says in place of a signature; "" lets it sign. */
+  signerProblem = "";
   /** Codes of the TPM in place of what it would do; 0 lets it do it. */
   refuse: (operation: number) => number = () => 0;
   private saves = 0;
@@ -80,10 +105,10 @@ export class Enclave {
     this.rig = new Rig(given, 1, kept);
   }
 
-  /** From a start with an open TPM. */
+  /** From a start with an open TPM, if it has one. */
   start(): this {
     this.rig.turn.start();
-    this.rig.turn.onTpmOpened();
+    if (isInTpm(this.rig.given.endpoint)) this.rig.turn.onTpmOpened();
     return this;
   }
 
@@ -94,6 +119,14 @@ export class Enclave {
     const saved = rig.calls.filter((call) => call === "save").length;
     this.saves += saved;
     if (saved > 0) rig.calls.splice(0, rig.calls.length, ...rig.calls.filter((c) => c !== "save"));
+    const asked = rig.calls.findIndex((call) => call.startsWith("sign "));
+    if (asked >= 0) {
+      const [call] = rig.calls.splice(asked, 1);
+      const text = call!.slice("sign ".length).replace(" ", "\n");
+      if (this.signerProblem !== "") turn.onSignFailed(this.signerProblem);
+      else turn.onSigned(signatureOf(ENROLLED_KEY, text));
+      return true;
+    }
     if (rig.performed.length > 0) {
       const { ticket, request } = rig.performed.shift()!;
       const rc = this.refuse(request.operation);

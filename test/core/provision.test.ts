@@ -8,14 +8,19 @@ import { Cause, type WebAnswer } from "../../src/core/effects.ts";
 import { ProvisionState } from "../../src/core/provision.ts";
 import {
   answered,
+  assigned,
   assigning,
+  CERTIFICATE,
+  certified,
   challenged,
   chip,
   DEVICE_KEY,
+  ENROLLED_KEY,
   Enclave,
   HUB,
   hardware,
   IDENTITY,
+  keyed,
   REGISTRATION_KEY,
   SCOPE,
   signatureOf,
@@ -33,19 +38,33 @@ function move(enclave: Enclave): void {
   }
 }
 
-/** A registration in a state. */
-function at(state: ProvisionState): Enclave {
+type Given = ReturnType<typeof hardware>;
+/** How the device proves itself, by the table's columns. */
+const WAYS: Readonly<Record<string, (parts: Parameters<typeof hardware>[0]) => Given>> = {
+  TPM: hardware,
+  key: keyed,
+  certificate: certified,
+};
+
+/** A registration in a state; undefined where that way has no such step. */
+function at(state: ProvisionState, way = "TPM"): Enclave | undefined {
   const isOff = state === ProvisionState.OFF;
-  const enclave = new Enclave(hardware({ data: { autoOnStartup: !isOff } })).start();
-  enclave.answers = [challenged(), assigning()];
+  const enclave = new Enclave(WAYS[way]!({ data: { autoOnStartup: !isOff } })).start();
+  enclave.answers = way === "TPM" ? [challenged(), assigning()] : [assigning()];
   if (state > ProvisionState.POLLING) enclave.answers.pop();
   const { provision } = enclave.rig.turn.agent.machines.identity;
   for (let moves = 0; moves < 12 && provision.state !== state; moves++) move(enclave);
-  return enclave;
+  return provision.state === state ? enclave : undefined;
+}
+
+/** What a cell is about: one registration, of whichever way. */
+interface Subject {
+  readonly state: ProvisionState;
+  enclave: Enclave;
 }
 
 /** What becomes of an event, in the table's words. */
-function seen(enclave: Enclave, event: () => void): string {
+function seen({ enclave }: Subject, event: () => void): string {
   const { identity, counters } = enclave.rig.turn.agent.machines;
   const { stray } = counters;
   event();
@@ -53,31 +72,41 @@ function seen(enclave: Enclave, event: () => void): string {
   return identity.provision.problem === "" ? "" : "fail";
 }
 
-walkTable<Enclave>({
-  file: "core/provision.ts",
+/** A step done well, of a device of that way. */
+function well(subject: Subject, way: string): string {
+  const enclave = at(subject.state, way);
+  if (enclave === undefined) return "";
+  subject.enclave = enclave;
+  return seen(subject, () => {
+    if (subject.state === ProvisionState.OFF) enclave.rig.turn.onSaved("");
+    else move(enclave);
+  });
+}
+
+walkTable<Subject>({
+  file: "core/step.ts",
   states: Object.fromEntries(
     Object.values(ProvisionState)
       .filter((state) => typeof state === "number")
-      .map((state) => [ProvisionState[state]!, () => at(state)]),
+      .map((state) => [ProvisionState[state]!, () => ({ state, enclave: at(state)! })]),
   ),
-  stateOf: ({ rig }) => ProvisionState[rig.turn.agent.machines.identity.provision.state]!,
+  stateOf: ({ enclave }) =>
+    ProvisionState[enclave.rig.turn.agent.machines.identity.provision.state]!,
   events: {
-    "done well": (enclave) =>
-      seen(enclave, () => {
-        const { provision } = enclave.rig.turn.agent.machines.identity;
-        if (provision.state === ProvisionState.OFF) enclave.rig.turn.onSaved("");
-        else move(enclave);
-      }),
-    problem: (enclave) =>
-      seen(enclave, () => {
+    TPM: (subject) => well(subject, "TPM"),
+    key: (subject) => well(subject, "key"),
+    certificate: (subject) => well(subject, "certificate"),
+    problem: (subject) =>
+      seen(subject, () => {
+        const { enclave } = subject;
         enclave.refuse = () => RC_REFUSED;
         enclave.diskProblem = "full";
         enclave.answers = [answered(404, {})];
         move(enclave);
       }),
-    deadline: (enclave) =>
-      seen(enclave, () => {
-        const { rig } = enclave;
+    deadline: (subject) =>
+      seen(subject, () => {
+        const { rig } = subject.enclave;
         const { deadlineMs } = rig.turn.agent.machines.identity.provision;
         if (deadlineMs < Number.POSITIVE_INFINITY) rig.pass(deadlineMs - rig.nowMs);
       }),
@@ -194,5 +223,119 @@ describe("a registration", () => {
     const { agent } = enclave.rig.turn;
     expect(agent.machines.verdict.text).toContain("wrong password");
     expect(agent.deadlineMs - enclave.rig.nowMs).toBeGreaterThanOrEqual(600_000);
+  });
+});
+
+/** Requests that went to DPS: method, path without version, token, body. */
+const wire = ({ asked }: Enclave) =>
+  asked.map(({ method, path, authorization, body }) => ({
+    line: `${method} ${path.split("?")[0]}`,
+    authorization,
+    body,
+  }));
+const BASE = `/${SCOPE}/registrations/gw-7`;
+
+/** The token of `key` for the registration until `expiryS`. */
+function authorizationOf(key: Buffer, expiryS: number): string {
+  const resource = encodeURIComponent(`${SCOPE}/registrations/gw-7`);
+  const signature = encodeURIComponent(signatureOf(key, `${resource}\n${expiryS}`));
+  return `SharedAccessSignature sr=${resource}&sig=${signature}&se=${expiryS}&skn=registration`;
+}
+
+describe("a registration by a key", () => {
+  test("is signed with it from the first request on, and keeps what DPS says", () => {
+    const enclave = registered([assigning({ retryAfterS: 3 }), assigned("gw7")], keyed());
+    enclave.rig.pass(3000);
+    enclave.settle();
+    const authorization = authorizationOf(ENROLLED_KEY, 1_700_003_600);
+    expect(wire(enclave)).toEqual([
+      { line: `PUT ${BASE}/register`, authorization, body: '{"registrationId":"gw-7"}' },
+      { line: `GET ${BASE}/operations/4.op`, authorization, body: "" },
+    ]);
+    expect(parseAssignment(enclave.rig.kept)).toEqual({
+      idScope: SCOPE,
+      hubName: HUB,
+      deviceId: "gw7",
+      registrationId: "gw-7",
+      endorsement: expect.stringMatching(/^key:[a-z2-7]{16}$/),
+      atS: 1_700_000_003,
+      isPending: false,
+    });
+    expect(enclave.rig.take().filter((call) => /^(perform|sweep)/.test(call))).toEqual([]);
+  });
+
+  test("with a wrong clock is told so, and follows the service's clock the next time", () => {
+    const dateS = 1_800_000_000;
+    const enclave = registered([answered(401, { errorCode: 401002 }, { dateS })], keyed());
+    expect(enclave.rig.turn.agent.machines.verdict.text).toEndWith(
+      "(error 401002); this clock is 1157 d 9 h behind the service's, whose time the next " +
+        "token follows",
+    );
+    enclave.rig.pass(20_000);
+    enclave.answers = [assigned()];
+    enclave.settle();
+    const waitedS = enclave.rig.wallS - 1_700_000_000;
+    const se = Number(/&se=(\d+)/.exec(enclave.asked[1]!.authorization)![1]);
+    expect(se).toBeGreaterThanOrEqual(dateS + 3600);
+    expect(se).toBeLessThanOrEqual(dateS + 3600 + waitedS);
+  });
+
+  test("refused after a long wait is not blamed on a clock that is right", () => {
+    const long = { retryAfterS: 300 };
+    const enclave = registered([assigning(long), assigning(long)], keyed());
+    const { rig } = enclave;
+    rig.pass(300_000);
+    enclave.settle();
+    enclave.answers = [answered(401, { errorCode: 401002 }, { dateS: rig.wallS + 300 })];
+    rig.pass(300_000);
+    enclave.settle();
+    expect(enclave.asked).toHaveLength(3);
+    expect(rig.turn.agent.machines.verdict.text).toEndWith("(error 401002)");
+  });
+
+  test("that does not sign, or not in time, fails with a reason", () => {
+    const enclave = new Enclave(keyed());
+    enclave.signerProblem = "gone";
+    enclave.start().settle();
+    const { agent } = enclave.rig.turn;
+    expect(agent.machines.verdict.text).toBe("not registered: the key could not sign: gone");
+    const silent = new Enclave(keyed()).start();
+    silent.rig.pass(30_000);
+    const { verdict } = silent.rig.turn.agent.machines;
+    expect(verdict.text).toBe("not registered: the key took too long");
+  });
+
+  test("given up in the middle leaves a late signature to nobody", () => {
+    const enclave = new Enclave(keyed()).start();
+    const { turn } = enclave.rig;
+    turn.onCommand(1, ["disconnect"]);
+    const { stray } = turn.agent.machines.counters;
+    enclave.settle();
+    expect(turn.agent.machines.counters.stray).toBe(stray + 1);
+    expect([enclave.asked.length, enclave.rig.kept]).toEqual([0, ""]);
+  });
+});
+
+describe("a registration by a certificate", () => {
+  test("has no token, and is marked as begun before it is asked for", () => {
+    const enclave = new Enclave(certified()).start();
+    expect(parseAssignment(enclave.rig.kept)).toMatchObject({ isPending: true, hubName: "" });
+    enclave.answers = [assigned("gw7")];
+    enclave.settle();
+    expect(wire(enclave)).toEqual([
+      { line: `PUT ${BASE}/register`, authorization: "", body: '{"registrationId":"gw-7"}' },
+    ]);
+    expect(parseAssignment(enclave.rig.kept)).toMatchObject({
+      deviceId: "gw7",
+      endorsement: `certificate:${CERTIFICATE.fingerprint}`,
+      isPending: false,
+    });
+  });
+
+  test("goes on when the disk takes nothing", () => {
+    const enclave = new Enclave(certified()).start();
+    enclave.diskProblem = "/var/lib/azimuth: EROFS";
+    enclave.settle();
+    expect(enclave.rig.turn.agent.settings.endpoint.deviceId).toBe("gw7");
   });
 });

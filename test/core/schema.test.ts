@@ -14,6 +14,11 @@ const DEFAULTS: Record<string, string | null> = {
   "endpoint registration-id": "",
   "endpoint dps-host": "global.azure-devices-provisioning.net",
   "endpoint dps-port": "443",
+  "endpoint symmetric-key": "",
+  "endpoint symmetric-key-file": "",
+  "endpoint group-key-file": "",
+  "endpoint certificate-file": "",
+  "endpoint private-key-file": "",
   "endpoint tpm": "/dev/tpmrm0",
   "endpoint tpm-parameter-encryption": "true",
   "endpoint owner-password-file": "",
@@ -43,8 +48,8 @@ const DEFAULTS: Record<string, string | null> = {
 };
 
 const RANGES: Record<string, string> = {
-  type: "sas or tpm",
   transport: "mqtts, wss or auto",
+  type: "sas, tpm, symmetric-key or x509",
   "keep-alive": "10 .. 1177 seconds",
   "connect.retry-interval": "1 .. 3600 seconds",
   "disconnect.quiesce-timeout": "0 .. 30 seconds",

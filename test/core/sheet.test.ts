@@ -50,7 +50,7 @@ describe("values", () => {
       "does not start with /",
       "an absolute path of at most 107 bytes",
     ],
-    ["[endpoint] type = x509", '"x509" is not one of them', "sas or tpm"],
+    ["[endpoint] type = x509a", '"x509a" is not one of them', "sas, tpm, symmetric-key or x509"],
     ["[endpoint] mqtt-port = 0", '"0" is too small', "port 1 .. 65535"],
   ])("%s", (line, problem, allowed) => {
     const place = line.slice(0, line.indexOf(" ="));

@@ -32,8 +32,10 @@ test("waiting after a loss: all of it", () => {
       port: 8883,
       deviceId: "dev1",
       tokenExpires: "2023-11-14T23:13:20Z",
+      certificateExpires: null,
     },
     tpm: null,
+    dps: null,
     autoOnStartup: true,
     nextAttemptMs: expect.any(Number),
     lastDiagnosis: {
@@ -129,7 +131,8 @@ describe("with a TPM", () => {
     const { agent } = rig.turn;
     expect(statusOf(agent)).toMatchObject({
       endpoint: { type: "sas", deviceId: "dev1" },
-      tpm: { state: "closed", fault: "/dev/tpmrm0: ENOENT: there is no TPM", registration: "off" },
+      tpm: { state: "closed", fault: "/dev/tpmrm0: ENOENT: there is no TPM" },
+      dps: null,
     });
     const rows = statusText(agent).split("\n");
     expect(rows).toContain("tpm        /dev/tpmrm0: ENOENT: there is no TPM");
@@ -142,9 +145,8 @@ describe("with a TPM", () => {
     expect(statusOf(agent)).toMatchObject({
       state: "provisioning",
       endpoint: { type: "tpm", deviceId: "", hubName: "" },
-      tpm: {
-        state: "starting",
-        fault: null,
+      tpm: { state: "starting", fault: null },
+      dps: {
         registrationId: null,
         registration: "identifying",
         registeredAt: null,
@@ -162,7 +164,7 @@ describe("with a TPM", () => {
     const id = chip.registrationId;
     expect(statusOf(agent)).toMatchObject({
       endpoint: { deviceId: "gw7", hubName: HUB, host: HUB },
-      tpm: { registrationId: id, registration: "off", registeredAt: "2023-11-14T22:13:20Z" },
+      dps: { registrationId: id, registration: "off", registeredAt: "2023-11-14T22:13:20Z" },
     });
     const after = statusText(agent).split("\n");
     expect(after).toContain(`dps        ${id}, registered 2023-11-14T22:13:20Z`);
@@ -174,10 +176,37 @@ describe("with a TPM", () => {
     enclave.rig.turn.onTpmClosed("/dev/tpmrm0: ENOENT: there is no TPM");
     const { agent } = enclave.rig.turn;
     const problem = "the TPM could not read its keys: /dev/tpmrm0: ENOENT: there is no TPM";
-    expect(statusOf(agent).tpm).toMatchObject({ state: "closed", registration: "off", problem });
+    expect(statusOf(agent)).toMatchObject({
+      tpm: { state: "closed" },
+      dps: { registration: "off", problem },
+    });
     const rows = statusText(agent).split("\n");
     expect(rows).toContain("tpm        /dev/tpmrm0: ENOENT: there is no TPM");
     expect(rows).toContain(`dps        not known yet, never registered; last: ${problem}`);
+  });
+});
+
+describe("with a certificate", () => {
+  const certificate = { commonName: "gw1", fingerprint: "ab", fromS: 0, untilS: 1_702_000_000 };
+
+  test("its end takes the token's place, with a word when it is near", () => {
+    const rig = new Rig(settings({ endpoint: { type: "x509", key: "", certificate } }));
+    rig.turn.start();
+    const { agent } = rig.turn;
+    expect(statusOf(agent).endpoint).toMatchObject({
+      tokenExpires: null,
+      certificateExpires: "2023-12-08T01:46:40Z",
+    });
+    const row = () =>
+      statusText(agent)
+        .split("\n")
+        .find((one) => one.startsWith("token "));
+    expect(row()).toStartWith(
+      "token      none needed: certificate good until 2023-12-08T01:46:40Z; " +
+        "the device's certificate ends in 23 days, on 2023-12-08T01:46:40Z; put",
+    );
+    agent.at(rig.nowMs, 0);
+    expect(row()).toBe("token      none needed: certificate good until 2023-12-08T01:46:40Z");
   });
 });
 

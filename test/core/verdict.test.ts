@@ -122,6 +122,51 @@ test("the time of the finding is kept, and that of the explanation replaces it",
   expect(one.text).toContain("unknown at hub.example");
 });
 
+describe("a certificate that the calendar speaks against", () => {
+  const certificate = { commonName: "gw", fingerprint: "ab", fromS: 1000, untilS: 2000 };
+  const { endpoint } = settings({ endpoint: { type: "x509", key: "", certificate } });
+  const EXPIRED =
+    "; by this clock the device's certificate expired on 1970-01-01T00:33:20Z; put a new one " +
+    "into certificate-file and start azimuth again";
+
+  const suspect: readonly (readonly [string, Ending])[] = [
+    ["CONNACK 5", refused(Cause.CONNACK_NOT_AUTHORISED)],
+    ["a handshake that failed", closed(0, { cause: Cause.TLS_HANDSHAKE_FAILED })],
+    ["a refusal of DPS", closed(0, { cause: Cause.DPS_REFUSED, step: LinkState.DOWN })],
+    ["a DPS without an answer", closed(0, { cause: Cause.DPS_FAILED, step: LinkState.DOWN })],
+    ["a close right after CONNECT", closed(0, { step: LinkState.GREETING })],
+    ["a reset there", refused(Cause.TCP_RESET)],
+    ["a close before TLS stood", closed(0, { step: LinkState.SECURING })],
+  ];
+  for (const [what, ending] of suspect) {
+    test(`may explain ${what}`, () => {
+      const one = new Verdict(endpoint);
+      one.onFailure(ending, NO_TOKEN, 2001);
+      expect(one.text).toEndWith(EXPIRED);
+      one.onFailure(ending, NO_TOKEN, 999);
+      expect(one.text).toContain("not valid before 1970-01-01T00:16:40Z");
+      one.onFailure(ending, NO_TOKEN, 1500);
+      expect(one.text).not.toContain("this clock");
+    });
+  }
+
+  test("explains nothing else", () => {
+    const one = new Verdict(endpoint);
+    for (const ending of [closed(3000), refused(Cause.REFUSED), closed(0, { cause: Cause.NONE })]) {
+      one.onFailure(ending, NO_TOKEN, 2001);
+      expect(one.text).not.toContain("this clock");
+    }
+  });
+
+  test("is still named after a closer look", () => {
+    const one = new Verdict(endpoint);
+    one.onFailure(refused(Cause.CONNACK_NOT_AUTHORISED), NO_TOKEN, 2001);
+    one.onProbed({ dateS: 9000, status: 401, errorCode: "" }, 9000, 2002);
+    expect(one.text).toStartWith("refused by the hub: hub.example knows another certificate");
+    expect(one.text).toEndWith(EXPIRED);
+  });
+});
+
 test("nothing has gone wrong before something has", () => {
   const { cause, text, isRefusal } = verdict();
   expect({ cause, text, isRefusal }).toEqual({ cause: Cause.NONE, text: "", isRefusal: false });

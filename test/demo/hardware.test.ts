@@ -5,7 +5,7 @@
 import { expect, test } from "bun:test";
 import type { Facts } from "./facts.ts";
 import { HARDWARE } from "./hardware.ts";
-import { asked, closed, facts, ledger, status, tpm } from "./sample.ts";
+import { asked, closed, facts, registered as known, ledger, status } from "./sample.ts";
 import { before, type Look, type Step } from "./step.ts";
 
 const endorsementKey = "AToAAQ";
@@ -54,7 +54,7 @@ test("enrolled is this TPM's own key, for this device", () => {
 });
 
 test("a first start is seen when DPS, the hub and the agent agree on it", () => {
-  const agent = status({ tpm: tpm() });
+  const agent = status(known());
   const whole = look(HARDWARE.first, { agent, ledger: registered() });
   expect(whole).toMatchObject({
     seen: true,

@@ -70,9 +70,12 @@ function chip({ chip, agent }: Facts): Line {
   const tpm = agent?.tpm ?? null;
   if (tpm === null) return [span(chip === undefined ? " no TPM yet" : " TPM blank", Style.FAINT)];
   if (tpm.fault !== null) return [span(" TPM "), span(tpm.fault, Style.BAD)];
-  if (tpm.registration !== "off") return [span(` TPM registering: ${tpm.registration}`)];
-  if (tpm.registeredAt === null) return [span(" TPM without a device key")];
-  const at = tpm.registeredAt.slice(11, 19);
+  const dps = agent?.dps ?? null;
+  if (dps !== null && dps.registration !== "off") {
+    return [span(` TPM registering: ${dps.registration}`)];
+  }
+  if (dps === null || dps.registeredAt === null) return [span(" TPM without a device key")];
+  const at = dps.registeredAt.slice(11, 19);
   return [span(" TPM "), span("signs", Style.GOOD), span(`, registered ${at}`)];
 }
 

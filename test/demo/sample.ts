@@ -30,8 +30,10 @@ export function status(
       port: 40001,
       deviceId: DEVICE,
       tokenExpires: "2026-01-01T11:00:00Z",
+      certificateExpires: null,
     },
     tpm: null,
+    dps: null,
     autoOnStartup: true,
     nextAttemptMs: null,
     lastDiagnosis: null,
@@ -43,16 +45,15 @@ export function status(
   };
 }
 
-/** What the status of an agent says of its TPM, registered an hour before {@link facts}. */
-export function tpm(parts: Partial<NonNullable<Status["tpm"]>> = {}): NonNullable<Status["tpm"]> {
+/** What the status of an agent says of TPM and DPS, registered an hour before {@link facts}. */
+export function registered(
+  dps: Partial<NonNullable<Status["dps"]>> = {},
+  fault: string | null = null,
+): Pick<Status, "tpm" | "dps"> {
+  const usual = { registrationId: "abc", registration: "off", problem: null };
   return {
-    state: "idle",
-    fault: null,
-    registrationId: "abc",
-    registration: "off",
-    registeredAt: "2026-01-01T09:00:00Z",
-    problem: null,
-    ...parts,
+    tpm: { state: "idle", fault },
+    dps: { ...usual, registeredAt: "2026-01-01T09:00:00Z", ...dps },
   };
 }
 

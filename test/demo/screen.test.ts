@@ -8,7 +8,7 @@ import { ASCII, glyphsFor, LINES } from "./glyphs.ts";
 import { Light } from "./lamp.ts";
 import { Ledger } from "./ledger.ts";
 import { painted, plain, Style, span, width, wrap } from "./paint.ts";
-import { asked, closed, facts, ledger, message, status, tpm } from "./sample.ts";
+import { asked, closed, facts, ledger, message, registered, status } from "./sample.ts";
 import { cursorColumn, type Scene, screen } from "./screen.ts";
 
 function scene(parts: Partial<Scene> = {}): Scene {
@@ -122,9 +122,14 @@ describe("with a TPM", () => {
 
   test("registering, registered, in trouble", () => {
     const seen = ledger();
-    const shown = (parts: Parameters<typeof tpm>[0]) =>
+    const shown = (parts: Parameters<typeof registered>[0], fault: string | null = null) =>
       rows(
-        facts({ endpoint: "tpm", ledger: seen, enrollment, agent: status({ tpm: tpm(parts) }) }),
+        facts({
+          endpoint: "tpm",
+          ledger: seen,
+          enrollment,
+          agent: status(registered(parts, fault)),
+        }),
       )[1];
     const early = shown({ registration: "polling", registeredAt: null });
     expect(early).toEqual(["", "TPM registering: polling", "", "DPS TPM enrolled", ""]);
@@ -137,19 +142,11 @@ describe("with a TPM", () => {
       "",
     ]);
     seen.enter(asked("assigned"));
-    expect(shown({ fault: "no answer" })).toEqual([
-      "",
-      "TPM no answer",
-      "",
-      "DPS registered it 2x",
-      "",
-    ]);
+    expect(shown({}, "no answer")).toEqual(["", "TPM no answer", "", "DPS registered it 2x", ""]);
   });
 
   test("the picture has one line more, and the cable stays where it was", () => {
-    const lines = drawn(
-      scene({ facts: facts({ endpoint: "tpm", agent: status({ tpm: tpm() }) }) }),
-    );
+    const lines = drawn(scene({ facts: facts({ endpoint: "tpm", agent: status(registered()) }) }));
     expect(lines.slice(3, 8)).toEqual([
       " │ 0 waiting          LED1  ○  dark │═══════════════│ 0 messages              │",
       " │                                  │               │ 0 seen twice            │",

@@ -81,7 +81,7 @@ export function before(facts: Facts): Before {
   const { connects, count, repeated, asked } = facts.ledger;
   const missing = facts.ledger.missing(facts.agent?.queue.accepted ?? 0);
   const version = facts.twin?.desired.$version ?? -1;
-  const registeredAt = facts.agent?.tpm?.registeredAt ?? "";
+  const registeredAt = facts.agent?.dps?.registeredAt ?? "";
   return { connects, count, repeated, version, lamp: facts.lamp, asked, registeredAt, missing };
 }
 

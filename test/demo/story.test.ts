@@ -5,7 +5,7 @@
 import { expect, test } from "bun:test";
 import type { Endpoint, Facts, Twin } from "./facts.ts";
 import { Light } from "./lamp.ts";
-import { asked, closed, connected, facts, ledger, message, status, tpm } from "./sample.ts";
+import { asked, closed, connected, facts, ledger, message, registered, status } from "./sample.ts";
 import { before, type Look, type Step } from "./step.ts";
 import { STEPS, STORIES } from "./story.ts";
 
@@ -123,20 +123,20 @@ test("a wrong value is refused and leaves the lamp as it was", () => {
 });
 
 test("a second start counts when the hub has the device again and DPS was left alone", () => {
-  const then = facts({ endpoint: "tpm", ledger: ledger(1), agent: status({ tpm: tpm() }) });
+  const then = facts({ endpoint: "tpm", ledger: ledger(1), agent: status(registered()) });
   const again = ledger(1);
   again.enter(closed());
   again.enter(connected());
-  const agent = status({ tpm: tpm(), counters: { connects: 1 } });
+  const agent = status({ ...registered(), counters: { connects: 1 } });
   const now = facts({ endpoint: "tpm", ledger: again, agent });
   expect(textOf(STEPS.restart, now, then)).toBe(
     "hub let gateway-1 in after 7 ms, DPS was not asked, " +
       "key of the registration at 09:00:00 UTC",
   );
-  const old = status({ tpm: tpm(), counters: { connects: 2 } });
+  const old = status({ ...registered(), counters: { connects: 2 } });
   expect(isSeen(STEPS.restart, { ...now, agent: old }, then)).toBe(false);
   expect(isSeen(STEPS.restart, { ...now, ledger: ledger(1) }, then)).toBe(false);
-  const anew = status({ tpm: tpm({ registeredAt: "2026-01-01T10:00:00Z" }) });
+  const anew = status(registered({ registeredAt: "2026-01-01T10:00:00Z" }));
   const counted = { ...anew, counters: { connects: 1 } };
   expect(isSeen(STEPS.restart, { ...now, agent: counted }, then)).toBe(false);
   again.enter(asked("register"));

@@ -138,7 +138,7 @@ function seeRestart({ facts, before, since }: View): Look {
   const { agent, ledger, deviceId, endpoint } = facts;
   const back = since("back", ledger.connects > before.connects);
   const asked = ledger.asked - before.asked;
-  const registeredAt = agent?.tpm?.registeredAt ?? "";
+  const registeredAt = agent?.dps?.registeredAt ?? "";
   const isSame = asked === 0 && registeredAt === before.registeredAt;
   // One connect is all that the agent of this start has counted.
   if (back !== "" && agent?.state === "online" && agent.counters.connects === 1 && isSame) {

@@ -34,6 +34,7 @@ const BEFORE: Assignment = {
 
 /** What of the settings a registration looks at. */
 const ENDPOINT = {
+  type: "tpm",
   dpsHost: "dps.example",
   dpsPort: 443,
   idScope: SCOPE,
@@ -81,7 +82,15 @@ export class Trial {
     this.isEndless = prng.chance(0.01);
     const vault = this.safe as unknown as Vault;
     const counters = new Counters();
-    this.provision = new Provision(this.effects, vault, counters, ENDPOINT, sha256, this.before);
+    this.provision = new Provision(
+      this.effects,
+      vault,
+      counters,
+      ENDPOINT,
+      sha256,
+      "",
+      this.before,
+    );
   }
 
   /** True when a registration came of it; a text is a finding. */

@@ -12,7 +12,7 @@ import { HttpsProbe, HttpsWeb } from "../../src/port/https.ts";
 import { Authority, type Identity } from "./certificates.ts";
 import { closeServers, secure, Witness } from "./uplink.ts";
 
-const dial = new Dialer(null).open;
+const open = new Dialer(null).open;
 
 let authority: Authority;
 let makers: Authority;
@@ -109,7 +109,7 @@ function ask(port: number, shown: Shown): Promise<WebAnswer> {
   const { promise, resolve } = Promise.withResolvers<WebAnswer>();
   const web = new HttpsWeb(
     { onFetched: (_ticket, answer) => resolve(answer) },
-    dial,
+    open,
     undefined,
     shown,
   );
@@ -126,7 +126,7 @@ function ask(port: number, shown: Shown): Promise<WebAnswer> {
 
 function probe(port: number, shown: Shown): Promise<Probed> {
   const { promise, resolve } = Promise.withResolvers<Probed>();
-  const one = new HttpsProbe({ onProbed: resolve }, dial, undefined, shown);
+  const one = new HttpsProbe({ onProbed: resolve }, open, undefined, shown);
   one.probe("localhost", port, "/x", "", authority.pem);
   return promise;
 }
