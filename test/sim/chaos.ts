@@ -42,6 +42,7 @@ const TROUBLES: readonly (readonly [kind: string, meanMs: number])[] = [
   ["short-blob", 6 * HOUR],
   ["never-assigned", 12 * HOUR],
 ];
+const TPM_TROUBLES = /^tpm-|-blob$/;
 const DPS_TROUBLES = new Set([
   "dps-throttle",
   "dps-fail",
@@ -90,15 +91,17 @@ export class Chaos {
 
   /** Desires LED1 = `value` of every gateway; null: removes the wish. */
   desireAll(gateways: readonly Gateway[], value: boolean | null): void {
-    for (const gateway of gateways) this.desire(gateway, value);
+    for (const gateway of gateways) if (gateway.isKnown) this.desire(gateway, value);
   }
 
   private plan(kind: string, meanMs: number, gateway: Gateway): void {
     const waitMs = -Math.log(1 - this.prng.unit()) * meanMs;
     this.clockwork.after(waitMs, () => {
       if (this.isCalm) return;
-      const isForTpm = kind.startsWith("tpm-") || DPS_TROUBLES.has(kind);
-      if (gateway.isKnown && (!isForTpm || gateway.chip !== undefined)) {
+      const isFit = TPM_TROUBLES.test(kind)
+        ? gateway.chip !== undefined
+        : gateway.isRegistered || !DPS_TROUBLES.has(kind);
+      if (gateway.isKnown && isFit) {
         this.ledger.onFault(kind);
         this.strike(kind, gateway);
       }

@@ -142,6 +142,7 @@ function reckon(
 
 /** The pin shows what is desired, and the hub knows it. */
 function checkLamp(gateway: Gateway, chaos: Chaos, hub: Hub, ledger: Ledger): void {
+  if (!gateway.isKnown) return ledger.onViolation(`${gateway.name} has no place at the hub`);
   const wanted = chaos.wanted.get(gateway.name);
   const isRefused = typeof wanted === "string" || typeof wanted === "number";
   // Without a wish the initial state holds: dark. What a refused one leaves is what was before.

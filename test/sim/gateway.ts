@@ -11,7 +11,8 @@ import { REFUSED_MS_MIN, TPM_REFUSED_MS_MIN } from "../../src/limits.ts";
 import { Turn } from "../../src/turn.ts";
 import { Chip } from "../azure/chip.ts";
 import type { Hub } from "../azure/model/hub.ts";
-import { settings } from "../rig.ts";
+import type { JsonObject } from "../azure/model/merge.ts";
+import { KEY, settings } from "../rig.ts";
 import { TpmModel } from "../tpm/model.ts";
 import { SimTpm } from "./chip.ts";
 import type { Clockwork } from "./clockwork.ts";
@@ -57,8 +58,10 @@ export class Gateway {
     private readonly ledger: Ledger,
   ) {
     this.name = `gw${index}`;
+    // In turns: a connection string, a TPM, the key of an enrollment.
     const isTpm = index % 3 === 1;
-    const identity = isTpm ? this.enrol() : this.create();
+    const isKey = index % 3 === 2;
+    const identity = isTpm ? this.enrolTpm() : isKey ? this.enrolKey() : this.create();
     if (isTpm) this.chip = new SimTpm(new TpmModel(shared!), clockwork, prng, () => this.turn);
     this.settings = settings({
       endpoint: { ...identity, keepAliveS: prng.chance(0.5) ? 240 : 60 },
@@ -105,7 +108,12 @@ export class Gateway {
 
   /** False before DPS has made this device at the hub. */
   get isKnown(): boolean {
-    return this.chip === undefined || this.turn.agent.settings.endpoint.deviceId !== "";
+    return this.turn.agent.settings.endpoint.deviceId !== "";
+  }
+
+  /** True when it registers at DPS. */
+  get isRegistered(): boolean {
+    return this.settings.endpoint.idScope !== "";
   }
 
   private create(): Partial<Settings["endpoint"]> {
@@ -117,17 +125,25 @@ export class Gateway {
     return { deviceId: name, hubName: hub.options.name, key: primaryKey };
   }
 
-  /** An enrollment whose registration id and device id are the gateway's name. */
-  private enrol(): Partial<Settings["endpoint"]> {
-    const { hub, name } = this;
+  private enrolTpm(): Partial<Settings["endpoint"]> {
     shared ??= Chip.make();
-    hub.dps.putEnrollment("device", name, {
-      registrationId: name,
-      deviceId: name,
-      attestation: { type: "tpm", tpm: { endorsementKey: shared.endorsementKey } },
-    });
-    const nowhere = { deviceId: "", hubName: "", host: "", key: "" };
-    return { ...nowhere, type: "tpm", idScope: SCOPE, registrationId: name };
+    const { endorsementKey } = shared;
+    return { ...this.enrol({ type: "tpm", tpm: { endorsementKey } }), type: "tpm", key: "" };
+  }
+
+  private enrolKey(): Partial<Settings["endpoint"]> {
+    const symmetricKey = { primaryKey: KEY };
+    const place = this.enrol({ type: "symmetricKey", symmetricKey });
+    return { ...place, type: "symmetric-key", key: KEY };
+  }
+
+  /** An enrollment whose registration id and device id are the gateway's name. */
+  private enrol(attestation: JsonObject): Partial<Settings["endpoint"]> {
+    const { hub, name } = this;
+    const registration = { registrationId: name, deviceId: name };
+    hub.dps.putEnrollment("device", name, { ...registration, attestation });
+    const nowhere = { deviceId: "", hubName: "", host: "" };
+    return { ...nowhere, idScope: SCOPE, registrationId: name };
   }
 
   private ports(): Ports {
@@ -160,11 +176,11 @@ export class Gateway {
   }
 
   private stray(): void {
-    this.ledger.onViolation(`${this.name} asked for a TPM that it has not`);
+    this.ledger.onViolation(`${this.name} asked for a TPM or a DPS that it has not`);
   }
 
   private ask(ticket: number, request: WebRequest): void {
-    if (this.chip === undefined) return this.stray();
+    if (!this.isRegistered) return this.stray();
     const { latencyMs } = this.uplink;
     this.clockwork.after(6 * latencyMs + 1, () => {
       if (this.uplink.network !== 0) return this.turn.onFetched(ticket, SILENT);
@@ -176,7 +192,7 @@ export class Gateway {
   }
 
   private save(text: string): void {
-    if (this.chip === undefined) return this.stray();
+    if (!this.isRegistered) return this.stray();
     this.kept = text;
     this.clockwork.after(1 + this.prng.below(200), () => this.turn.onSaved(""));
   }
