@@ -36,6 +36,12 @@ describe("simulator", () => {
   );
 
   test(
+    "a token that is renewed in the last moment is no failure",
+    () => expect(run(19, 10, 24).ledger.violations).toEqual([]),
+    LIMIT_MS,
+  );
+
+  test(
     "two days of TPMs that are wiped, and gateways that come back by themselves",
     () => {
       const { ledger } = run(21, 9, 48);
