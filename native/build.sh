@@ -18,5 +18,5 @@ $compiler -std=c11 -O2 -g -fPIC -shared -fvisibility=hidden \
   -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection $branches \
   -Wl,-z,relro,-z,now,-z,noexecstack,-z,defs,--as-needed \
   ${CFLAGS:-} "$here"/tpm.c "$here"/handle.c "$here"/plain.c "$here"/key.c "$here"/credential.c \
-  -ltss2-esys -ltss2-mu -o "$output.$$"
+  "$here"/context.c -ltss2-esys -ltss2-mu -ldl -o "$output.$$"
 mv -f "$output.$$" "$output"

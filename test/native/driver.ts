@@ -30,7 +30,7 @@ function build(): void {
   const warnings = ["-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Wconversion", "-Werror"];
   const output = `${program}.${process.pid}`;
   const words = ["-std=c11", "-g", "-O1", ...checks, ...warnings, `-I${native}`, ...files];
-  const command = ["cc", ...words, "-ltss2-esys", "-ltss2-mu", "-o", output];
+  const command = ["cc", ...words, "-ltss2-esys", "-ltss2-mu", "-ldl", "-o", output];
   const built = Bun.spawnSync(command, { stderr: "pipe" });
   if (built.exitCode !== 0) throw new Error(`cc: ${built.stderr.toString()}`);
   Bun.spawnSync(["mv", output, program]);
