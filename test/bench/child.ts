@@ -30,7 +30,7 @@ function spawn(command: readonly string[], environment: Environment) {
     Bun.spawn([...command], {
       cwd: TREE,
       env: environment,
-      stdin: "ignore",
+      stdin: "pipe",
       stdout: "pipe",
       stderr: "pipe",
     }),
@@ -93,6 +93,12 @@ export class Service<T> {
 
   get pid(): number {
     return this.child.pid;
+  }
+
+  /** A line for its stdin. */
+  tell(line: string): void {
+    this.child.stdin.write(`${line}\n`);
+    this.child.stdin.flush();
   }
 
   /** Its next line on stdout, which is JSON too. */

@@ -49,6 +49,15 @@ export function format(value: number, unit = ""): string {
   return `${value.toFixed(digits)}${unit === "" || unit === "x" ? unit : ` ${unit}`}`;
 }
 
+/** The aims that were missed, one line each. */
+export function missed({ aims }: Pick<Report, "aims">): string[] {
+  return aims
+    .filter((aim) => !isMet(aim))
+    .map(({ figure, measured, sense, bound, unit }) => {
+      return `${figure}: ${format(measured, unit)}, aim ${sense} ${format(bound, unit)}`;
+    });
+}
+
 /** Prints, and keeps the aims for the summary. */
 export class Report {
   readonly aims: Aim[] = [];
@@ -80,9 +89,6 @@ export class Report {
   summary(): void {
     const met = this.aims.filter(isMet).length;
     console.log(`\n${met} of ${this.aims.length} aims met`);
-    for (const aim of this.aims.filter((each) => !isMet(each))) {
-      const bound = `${aim.sense} ${format(aim.bound, aim.unit)}`;
-      console.log(`  missed: ${aim.figure}: ${format(aim.measured, aim.unit)}, aim ${bound}`);
-    }
+    for (const line of missed(this)) console.log(`  missed: ${line}`);
   }
 }

@@ -1,27 +1,21 @@
-// Tpm: what a TPM costs the loop, beside raw command bytes and the tools of tpm2-tools.
-//   bun test/bench/tpm.ts [stall|rate|memory|all]
-// Neighbours: `test/port/flow.ts` does the procedures; `test/tpm/delay.ts` makes the TPM slow.
-// Invariant: the idle baseline and the floor are measured in the same run as what they judge.
+// Tpm: what a TPM costs, beside raw command bytes and the tools of tpm2-tools.
+//   bun test/bench/tpm.ts [provision|rate|memory|all]
+// Neighbours: `provision` has the whole agent's first registration; `test/port/flow.ts` does the
+// procedures of the rest.
+// Invariant: a floor is measured in the same run as what it judges.
 
 import { randomBytes } from "node:crypto";
-import { join } from "node:path";
 import * as request from "../../src/codec/request.ts";
 import { SEALED_TEMPLATE } from "../../src/codec/template.ts";
-import type { ChipEvents } from "../../src/core/effects.ts";
 import { Desk } from "../port/desk.ts";
 import * as flow from "../port/flow.ts";
 import { hmacCommand } from "../tpm/client.ts";
 import { makeBlob } from "../tpm/maker.ts";
 import { type Place, Swtpm } from "../tpm/swtpm.ts";
+import { provision } from "./provision.ts";
 import { format, Report } from "./report.ts";
 import { fit, median } from "./statistics.ts";
-import { TimedChip, TimedNative } from "./stopwatch.ts";
 
-const DELAY_MS = 800;
-const IDLE_MS = 5000;
-const CALL_MS_MAX = 10;
-const LATENESS_MS_MAX = 10;
-const FLOW_RATIO_MAX = 1.2;
 const ROUNDS = 5;
 const ROUND_OPERATIONS = 5000;
 const RATE_MIN = 0.8;
@@ -31,90 +25,6 @@ const SAMPLES = 20;
 /** Growth that a flat line may seem to have over a whole run. */
 const GROWTH_MB_MAX = 1;
 const TEXT = Buffer.from("hub.example%2Fdevices%2F1\n1790000000");
-
-/** Worst lateness of a timer of 1 ms until `end` is called. */
-function watchLoop(): { end: () => number } {
-  let worstMs = 0;
-  let dueMs = performance.now() + 1;
-  const timer = setInterval(() => {
-    const nowMs = performance.now();
-    worstMs = Math.max(worstMs, nowMs - dueMs);
-    dueMs = nowMs + 1;
-  }, 1);
-  return {
-    end: () => {
-      clearInterval(timer);
-      return worstMs;
-    },
-  };
-}
-
-/** A first registration as far as the TPM has to do with it. */
-async function provision(desk: Desk): Promise<void> {
-  await flow.start(desk);
-  const endorsement = await flow.endorsementKey(desk);
-  const storage = await flow.storageKey(desk);
-  const keys = { endorsementKey: endorsement.publicArea, storageKey: storage.publicArea };
-  const challenge = await flow.openBlob(desk, makeBlob({ ...keys, key: randomBytes(32) }).blob);
-  await flow.sign(desk, challenge, `${TEXT}`);
-  await flow.done(desk, request.flush(challenge));
-  await flow.keep(
-    desk,
-    await flow.openBlob(desk, makeBlob({ ...keys, key: randomBytes(32) }).blob),
-  );
-  await flow.sign(desk, request.IDENTITY_HANDLE, `${TEXT}`);
-}
-
-async function stall(report: Report): Promise<void> {
-  report.heading(`A first registration, ${DELAY_MS} ms added to each command`);
-  const swtpm = await Swtpm.unix();
-  const path = "path" in swtpm.place ? swtpm.place.path : "";
-  const words = [process.execPath, join(import.meta.dir, "../tpm/delay.ts"), path, `${DELAY_MS}`];
-  const delay = Bun.spawn(words, { stdin: "pipe", stdout: "pipe" });
-  const { value } = await delay.stdout.getReader().read();
-  const place = { path: new TextDecoder().decode(value).trim() };
-
-  const idleBefore = watchLoop();
-  await Bun.sleep(IDLE_MS);
-  const beforeMs = idleBefore.end();
-  const native = new TimedNative();
-  let chip: TimedChip | undefined;
-  const makeChip = (events: ChipEvents) => {
-    chip = new TimedChip(events, place);
-    return chip;
-  };
-  const desk = new Desk(place, { native, makeChip, isBare: true });
-  await desk.open();
-  const loop = watchLoop();
-  const startMs = performance.now();
-  await provision(desk);
-  const flowMs = performance.now() - startMs;
-  const worstMs = loop.end();
-  desk.close();
-  const idleAfter = watchLoop();
-  await Bun.sleep(IDLE_MS);
-  const idleMs = Math.max(beforeMs, idleAfter.end());
-  delay.stdin.end();
-  await delay.exited;
-  await swtpm.stop();
-
-  const { commands, busyMs } = chip!;
-  const [flowS, busyS] = [format(flowMs / 1000, "s"), format(busyMs / 1000, "s")];
-  report.note(`${commands} commands, ${flowS}; with the TPM for ${busyS}`);
-  report.note(
-    `longest call into the library: ${native.longest}, ${format(native.longestMs, "ms")}`,
-  );
-  report.note(
-    `worst lateness of a 1 ms timer: idle ${format(idleMs, "ms")}, flow ${format(worstMs, "ms")}`,
-  );
-  const aim = (figure: string, measured: number, bound: number, unit: string) =>
-    ({ figure, measured, sense: "at most", bound, unit }) as const;
-  report.judge([
-    aim("longest call", native.longestMs, CALL_MS_MAX, "ms"),
-    aim("lateness beyond idle", worstMs - idleMs, LATENESS_MS_MAX, "ms"),
-    aim("flow / time of its commands", flowMs / busyMs, FLOW_RATIO_MAX, "x"),
-  ]);
-}
 
 /** An identity in a TPM of its own that listens on TCP, for the tools of tpm2-tools too. */
 async function identity(): Promise<{ swtpm: Swtpm; port: number }> {
@@ -274,7 +184,7 @@ async function memory(report: Report): Promise<void> {
   report.note(`tpm2_getcap finds ${left === "" ? "no handle left" : left}`);
 }
 
-const PARTS = { stall, rate, memory };
+const PARTS = { provision, rate, memory };
 
 /** All of it, or the part that is named. */
 export async function tpm(report: Report, name = "all"): Promise<void> {
