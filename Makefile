@@ -133,8 +133,9 @@ cut: bootstrap ## cuts the power at every write of a recorded run of the store; 
 	@$(BUN) test/soak/cut.ts $(if $(SEED),--seed $(SEED)) $(if $(TURNS),--turns $(TURNS))
 
 .PHONY: soak
-soak: bootstrap ## the real agent for hours with faults; SEED=, HOURS= (1)
-	@$(BUN) test/soak/main.ts $(if $(SEED),--seed $(SEED)) $(if $(HOURS),--hours $(HOURS))
+soak: bootstrap ## the real agent for hours with faults; SEED=, HOURS= (1); ARGS=provision|power
+	@$(call packages,$(BENCH_PACKAGES))
+	@$(BUN) test/soak/main.ts $(ARGS) $(if $(SEED),--seed $(SEED)) $(if $(HOURS),--hours $(HOURS))
 
 # --- Run ------------------------------------------------------------------------
 
