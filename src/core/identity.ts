@@ -200,7 +200,7 @@ export class Identity {
     if (!isOver) return Ended.NOTHING;
     const { provision } = this;
     if (provision.problem !== "") return Ended.UNREGISTERED;
-    this.place = 0;
+    this.place = provision.place;
     this.isKeyGone = false;
     return Ended.REGISTERED;
   }

@@ -109,18 +109,14 @@ export class Identify extends Procedure {
       absent: () => {
         let transient = 0;
         this.made = this.made === "" ? name : `${this.made} and ${name}`;
-        const take = (made: number): undefined => {
+        const take = (made: number, output: Uint8Array): string | undefined => {
           transient = made;
+          return this.found(handle, publicIn(output));
         };
         return [
           { what: `make the ${name}`, ask: () => createPrimary(hierarchy, template), take },
           { what: `keep the ${name}`, ask: () => persist(transient, handle) },
           { what: "free its copy", ask: () => flush(transient) },
-          {
-            what: `read the new ${name}`,
-            ask: () => readPublic(handle),
-            take: (_handle, output) => this.found(handle, publicIn(output)),
-          },
         ];
       },
     };
@@ -137,7 +133,7 @@ export class Identify extends Procedure {
   }
 }
 
-/** The TPM2B_PUBLIC at the start of ReadPublic's output, a copy. */
+/** The TPM2B_PUBLIC that an output begins with, a copy. */
 export function publicIn(output: Uint8Array): Uint8Array {
   if (output.length < 2) return new Uint8Array(0);
   return output.slice(0, 2 + ((output[0]! << 8) | output[1]!));

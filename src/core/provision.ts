@@ -9,6 +9,7 @@ import { splitBlob } from "../codec/blob.ts";
 import { Outcome } from "../codec/outcome.ts";
 import type { Sha256 } from "../codec/public.ts";
 import { registrationId } from "../codec/registration.ts";
+import { IDENTITY_HANDLE } from "../codec/request.ts";
 import { signedText, token } from "../codec/sas.ts";
 import { assert, unreachable } from "../kit/assert.ts";
 import { DPS_ANSWER_MS, DPS_POLLS_MAX, DPS_TOKEN_S, SIGN_MS, TPM_PROCEDURE_MS } from "../limits.ts";
@@ -47,6 +48,8 @@ export class Provision {
   problem = "";
   /** What kind of failure it was; NONE when it did not. */
   cause = Cause.NONE;
+  /** Handle at which the last registration has put its key; 0 when it has to be looked for. */
+  place = 0;
   /** Our id at DPS, once the TPM has been asked. */
   registrationId = "";
   /** The service's clock in Unix s, and when it said so; NaN as long as it did not. */
@@ -89,6 +92,7 @@ export class Provision {
     this.at(nowMs, wallS);
     this.problem = "";
     this.cause = Cause.NONE;
+    this.place = 0;
     switch (this.endpoint.type) {
       case "tpm":
         this.identified = new Identify();
@@ -271,11 +275,11 @@ export class Provision {
   }
 
   private mark(): boolean {
-    this.assignment = { ...(this.assignment ?? this.place("", "", 0)), isPending: true };
+    this.assignment = { ...(this.assignment ?? this.assign("", "", 0)), isPending: true };
     return this.save(ProvisionState.MARKING, this.assignment);
   }
 
-  private place(hubName: string, deviceId: string, atS: number): Assignment {
+  private assign(hubName: string, deviceId: string, atS: number): Assignment {
     const { registrationId, endorsement } = this;
     const { idScope } = this.endpoint;
     return { idScope, hubName, deviceId, registrationId, endorsement, atS, isPending: false };
@@ -296,7 +300,7 @@ export class Provision {
 
   private onRegistration(answer: WebAnswer, read: DpsAnswer): boolean {
     if (read.status === "assigned" && read.hubName !== "" && read.deviceId !== "") {
-      this.next = this.place(read.hubName, read.deviceId, Math.floor(this.wallS));
+      this.next = this.assign(read.hubName, read.deviceId, Math.floor(this.wallS));
       this.authorization = "";
       if (this.endpoint.type === "tpm") return this.open(read.key, true);
       return this.save(ProvisionState.SAVING, this.next);
@@ -341,6 +345,7 @@ export class Provision {
 
   /** The swap is over, well or not: the new key is in one of two places. */
   private finish(problem: string): boolean {
+    this.place = problem === "" ? IDENTITY_HANDLE : 0;
     if (problem !== "") this.effects.log(Level.WARNING, `${problem}; it stays in the spare place`);
     const { hubName, deviceId } = this.assignment!;
     this.effects.log(Level.NOTICE, `registered: device ${deviceId} at ${hubName}`);

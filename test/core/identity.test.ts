@@ -5,7 +5,7 @@
 import { describe, expect, test } from "bun:test";
 import { AgentState } from "../../src/core/agent.ts";
 import { parseAssignment } from "../../src/core/assignment.ts";
-import { Cause } from "../../src/core/effects.ts";
+import { Cause, TpmOperation } from "../../src/core/effects.ts";
 import { connack, pingresp, settings } from "../rig.ts";
 import {
   answered,
@@ -72,6 +72,20 @@ describe("the first start", () => {
     expect(state(enclave)).toBe("LINKING");
     expect(enclave.rig.target).toEqual([{ host: HUB, port: 8883, roots: "" }]);
     expect(password(enclave)).toBe(tokenOf(DEVICE_KEY, 1_700_003_600));
+  });
+
+  test("knows where it has just put the key: the signature for the hub is one command", () => {
+    const operations: TpmOperation[] = [];
+    const enclave = new Enclave().start();
+    enclave.answers = [challenged()];
+    enclave.refuse = (operation) => {
+      operations.push(operation);
+      return 0;
+    };
+    enclave.settle();
+    const put = operations.lastIndexOf(TpmOperation.EVICT);
+    const { FLUSH, HMAC } = TpmOperation;
+    expect(operations.slice(put + 1)).toEqual([FLUSH, HMAC]);
   });
 
   test("makes no telemetry before it knows whose it is", () => {

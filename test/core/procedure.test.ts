@@ -72,6 +72,12 @@ describe("identify", () => {
     }
   });
 
+  test("makes a key in four commands, and takes what the making told", () => {
+    const tpm = started();
+    // One look more than commands: that there is no other.
+    expect(perform(tpm, new Identify(), 9)).toBe("");
+  });
+
   test("takes no key of another kind", () => {
     const tpm = started();
     const area = Buffer.from("0012000800" + "0b00000442000000050" + "00b0000", "hex");
