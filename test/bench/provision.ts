@@ -17,7 +17,7 @@ import { Station } from "./station.ts";
 import { median } from "./statistics.ts";
 
 const STALL_DELAY_MS = 800;
-const DELAYS_MS = [0, 50];
+const DELAYS_MS = [0, 5, 50];
 const ROUNDS = 5;
 const IDLE_MS = 5000;
 const CALL_MS_MAX = 10;

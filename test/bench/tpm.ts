@@ -16,8 +16,8 @@ import { provision } from "./provision.ts";
 import { format, Report } from "./report.ts";
 import { fit, median } from "./statistics.ts";
 
-const ROUNDS = 5;
-const ROUND_OPERATIONS = 5000;
+const ROUNDS = 41;
+const ROUND_OPERATIONS = 1000;
 const RATE_MIN = 0.8;
 const MEMORY_OPERATIONS = 100_000;
 const MEMORY_CYCLES = 1000;
