@@ -10,6 +10,7 @@ import { Prng } from "../../src/kit/prng.ts";
 import { TimerAlarm } from "../../src/port/alarm.ts";
 import { SystemClock } from "../../src/port/clock.ts";
 import { Courier } from "../../src/port/courier.ts";
+import { Dialer } from "../../src/port/dial.ts";
 import { bootId, seed } from "../../src/port/entropy.ts";
 import { HttpsProbe, HttpsWeb } from "../../src/port/https.ts";
 import { FileMemo } from "../../src/port/memo.ts";
@@ -17,6 +18,8 @@ import { SocketChip } from "../../src/port/swtpm.ts";
 import { Tls } from "../../src/port/tls.ts";
 import type { Library } from "../../src/port/tpm.ts";
 import { Turn } from "../../src/turn.ts";
+
+const dial = new Dialer(null).open;
 
 /** Longer than anything that a life waits for. */
 const LIFE_MS = 30_000;
@@ -51,15 +54,18 @@ export function live(settings: Settings, roots: string, library: Library): Promi
   const never = () => reject(new Error("nobody asks for that here"));
   const ports: Ports = {
     clock: new SystemClock(),
-    uplink: new Tls({
-      onOpened: () => turn.onOpened(),
-      onSecured: () => turn.onSecured(),
-      onData: (chunk) => turn.onData(chunk),
-      onWritable: () => turn.onWritable(),
-      onClosed: (cause, detail) => turn.onClosed(cause, detail),
-    }),
+    uplink: new Tls(
+      {
+        onOpened: () => turn.onOpened(),
+        onSecured: () => turn.onSecured(),
+        onData: (chunk) => turn.onData(chunk),
+        onWritable: () => turn.onWritable(),
+        onClosed: (cause, detail) => turn.onClosed(cause, detail),
+      },
+      dial,
+    ),
     signer: { sign: never },
-    probe: new HttpsProbe({ onProbed: (probed) => turn.onProbed(probed) }),
+    probe: new HttpsProbe({ onProbed: (probed) => turn.onProbed(probed) }, dial),
     pins: { drive: () => "" },
     alarm: new TimerAlarm(() => turn.onAlarm()),
     control: { reply: never },
@@ -71,7 +77,7 @@ export function live(settings: Settings, roots: string, library: Library): Promi
       },
     },
     tpm,
-    web: new HttpsWeb({ onFetched: (ticket, answer) => turn.onFetched(ticket, answer) }),
+    web: new HttpsWeb({ onFetched: (ticket, answer) => turn.onFetched(ticket, answer) }, dial),
     memo: new FileMemo(
       { onSaved: (problem) => turn.onSaved(problem) },
       join(settings.agent.stateFolder, "assignment.json"),
