@@ -11,15 +11,25 @@ export const PACKET_BYTES_MAX = 256 * 1024;
 export const TRANSMIT_BYTES = 512 * 1024;
 /** Of these messages leave so many free: acknowledgements, pings and twin requests always fit. */
 export const TRANSMIT_RESERVE_BYTES = 64 * 1024;
-/** Bytes of messages held until the hub has acknowledged them. */
-export const OUTBOX_BYTES = 4 * 1024 * 1024;
-/** Messages held until the hub has acknowledged them; a power of two. */
-export const OUTBOX_MESSAGES = 16 * 1024;
+/** Bytes of messages on their way to the hub, which has not acknowledged them yet. */
+export const WINDOW_BYTES = 1024 * 1024;
+/** Their number at most; a power of two. */
+export const WINDOW_MESSAGES = 256;
+/** Messages read from the store at once. */
+export const LOAD_MESSAGES = 16;
+/** A telemetry topic without its bag, as long as it may be: ids of 128 characters, escaped. */
+export const TOPIC_BYTES_MAX = 820;
+/** The queue: its default size and range. */
+export const QUEUE_MB_DEFAULT = 64;
+export const QUEUE_MB_MAX = 16_384;
+export const QUEUE_MESSAGES_MAX = 100_000_000;
 /**
  * Largest message to the hub, topic and body: the hub takes 256 KB of PUBLISH, in which the
  * topic's length and the identifier take 4 bytes (azure-docs, iot-hub-devguide-messages-construct).
  */
 export const MESSAGE_BYTES_MAX = 256 * 1024 - 4;
+/** maximum.payload.size, at most; beside a body of that size no topic would fit. */
+export const BODY_BYTES_MAX = 256 * 1024;
 /** Messages on their way into the store, which have not been accepted yet. */
 export const PENDING_BYTES = 4 * 1024 * 1024;
 export const PENDING_MESSAGES = 16 * 1024;
@@ -35,8 +45,11 @@ export const STORE_REFUSED_MS = 1_000;
 /** Waits between attempts to make a new store, doubling. */
 export const STORE_REBUILD_MS_MIN = 5_000;
 export const STORE_REBUILD_MS_MAX = 300_000;
-/** Rows that one look for expired messages goes through. */
+/** Rows that one look for expired messages goes through; and those met while sending, a turn. */
 export const EXPIRE_ROWS = 1_000;
+export const EXPIRE_MET_MAX = 256;
+/** A calendar before 2020-01-01 was never set: it tells no message's age. */
+export const CALENDAR_S_MIN = 1_577_836_800;
 /** Window of unacknowledged QoS 1 messages: default and range. */
 export const IN_FLIGHT_DEFAULT = 8;
 export const IN_FLIGHT_MAX = 128;
@@ -169,8 +182,7 @@ export const RUNGS_A_DAY_DEFAULT: readonly number[] = [24, 12, 4, 4, 2];
 export const RUNGS_A_DAY_MAX = 48;
 
 // Draining the backlog
-/** Message priorities: 0 is the most urgent, 9 the least (Kura). */
-export const PRIORITIES = 10;
+export { PRIORITIES } from "./kit/key.ts";
 /** Of the sends, in percent, at least so many go to less urgent messages that wait. */
 export const BACKLOG_SHARE_DEFAULT = 20;
 export const BACKLOG_SHARE_MAX = 50;
@@ -214,11 +226,11 @@ export function assertLimits(): void {
   assert(RENEW_S * (1 + RENEW_JITTER) < TOKEN_S - CLOCK_SKEW_S_MAX, "renewal precedes expiry");
   const needBytes = MESSAGE_BYTES_MAX + TRANSMIT_RESERVE_BYTES;
   assert(TRANSMIT_BYTES >= needBytes, "the largest message leaves the reserve free");
-  assert(OUTBOX_BYTES >= 2 * MESSAGE_BYTES_MAX, "the outbox holds the largest message");
+  assert(WINDOW_BYTES >= 2 * MESSAGE_BYTES_MAX, "the window holds the largest message");
   assert(PENDING_BYTES >= 2 * MESSAGE_BYTES_MAX, "the largest message can be on its way");
   assert(JOURNAL_BYTES_FILL < JOURNAL_BYTES_MAX, "the journal is emptied before it is full");
-  assert((OUTBOX_MESSAGES & (OUTBOX_MESSAGES - 1)) === 0, "outbox slots are a power of two");
-  assert(IN_FLIGHT_MAX < OUTBOX_MESSAGES, "the window is smaller than the outbox");
+  assert((WINDOW_MESSAGES & (WINDOW_MESSAGES - 1)) === 0, "window slots are a power of two");
+  assert(2 * IN_FLIGHT_MAX <= WINDOW_MESSAGES, "the window holds what may be in flight");
   // A new twin document: each lamp is driven and then logs its pin and its light.
   const lampSlots = 3 * LAMPS_MAX;
   const clientSlots = 2 * CONTROL_CLIENTS_MAX;

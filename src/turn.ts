@@ -17,6 +17,7 @@ import {
   type Ports,
   type Probed,
   type SignerEvents,
+  type StoreEvents,
   type TpmEvents,
   type TpmRequest,
   type UplinkEvents,
@@ -29,14 +30,16 @@ import { LinkState } from "./core/link.ts";
 import { isInTpm, type Settings } from "./core/settings.ts";
 import { assert } from "./kit/assert.ts";
 import type { Prng } from "./kit/prng.ts";
-import { assertLimits, OUTBOX_BYTES, PACKET_BYTES_MAX, TRANSMIT_BYTES } from "./limits.ts";
+import { assertLimits, PACKET_BYTES_MAX, TRANSMIT_BYTES, WINDOW_BYTES } from "./limits.ts";
 
 /** The agent and the world, one input at a time. */
-export class Turn implements UplinkEvents, SignerEvents, TpmEvents, WebEvents, MemoEvents {
+export class Turn
+  implements UplinkEvents, SignerEvents, TpmEvents, WebEvents, MemoEvents, StoreEvents
+{
   readonly agent: Agent;
   private readonly effects = new Effects();
   private readonly reader = new Reader(PACKET_BYTES_MAX);
-  private readonly writer = new Writer(TRANSMIT_BYTES, OUTBOX_BYTES);
+  private readonly writer = new Writer(TRANSMIT_BYTES, WINDOW_BYTES);
 
   /**
    * @param roots PEM bundle that the hub's certificate must lead to
@@ -52,7 +55,7 @@ export class Turn implements UplinkEvents, SignerEvents, TpmEvents, WebEvents, M
     assertLimits();
     const { memo, sha256 } = ports;
     const origin = { assignment: memo.text, sha256 };
-    this.agent = new Agent(this.effects, this.writer, settings, prng, boot, origin);
+    this.agent = new Agent(this.effects, this.writer, settings, prng, boot, origin, ports.store);
   }
 
   start(): void {
@@ -174,6 +177,14 @@ export class Turn implements UplinkEvents, SignerEvents, TpmEvents, WebEvents, M
     this.settle();
   }
 
+  /** The answer to a sync of the store; "" or what went wrong. */
+  onStoreSynced(detail: string): void {
+    this.begin();
+    const { agent } = this;
+    agent.machines.outbox.journal.onSynced(agent.nowMs, detail);
+    this.settle();
+  }
+
   private begin(): void {
     const { clock } = this.ports;
     assert(this.effects.count === 0, "no port calls back from inside a call");
@@ -201,6 +212,8 @@ export class Turn implements UplinkEvents, SignerEvents, TpmEvents, WebEvents, M
   private settle(): void {
     const { agent } = this;
     this.drain();
+    // Before messages are sent: what is acknowledged gives its place free when that is written.
+    agent.machines.outbox.journal.commit(agent.nowMs);
     agent.afterStep();
     this.drain();
     this.flush();

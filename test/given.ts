@@ -2,7 +2,9 @@
 // Neighbours: `rig` and the simulator run the production turn with them.
 // Invariant: nothing in here names a real host, and the key opens nothing.
 
+import { WhenFull } from "../src/core/outbox.ts";
 import type { LampSettings, Settings } from "../src/core/settings.ts";
+import { MESSAGE_BYTES_MAX } from "../src/limits.ts";
 
 /** A key of the tests, base64 of 32 bytes counting from 0; it opens nothing. */
 export const KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
@@ -54,9 +56,21 @@ export function settings(parts: {
       retryIntervalS: 60,
       quiesceTimeoutS: 10,
       inFlightMax: 8,
+      isRepublished: true,
+      congestionS: 0,
+      bounds: {
+        bytesMax: 64 * 1024 * 1024,
+        countMax: 0,
+        whenFull: WhenFull.DROP_OLDEST,
+        messageBytesMax: MESSAGE_BYTES_MAX,
+        bodyBytesMax: 262_144,
+      },
+      drain: { sharePercent: 20, limit: null },
+      purgeIntervalS: 900,
+      isDurable: true,
       ...parts.data,
     },
-    telemetry: { intervalS: 0, ...parts.telemetry },
+    telemetry: { intervalS: 0, priority: 7, ttlS: 0, ...parts.telemetry },
     lamps: parts.lamps ?? [lamp("LED1")],
     agent: {
       controlSocket: "/nowhere/control.sock",

@@ -14,10 +14,13 @@ import {
   type TpmRequest,
   type WebRequest,
 } from "../src/core/effects.ts";
+import { Refused } from "../src/core/outbox.ts";
 import type { Settings } from "../src/core/settings.ts";
+import type { Fate } from "../src/core/tally.ts";
 import { Prng } from "../src/kit/prng.ts";
 import { Turn } from "../src/turn.ts";
 import { settings } from "./given.ts";
+import { Shelf } from "./shelf.ts";
 
 export { KEY, lamp, settings } from "./given.ts";
 
@@ -81,6 +84,8 @@ export class Rig {
   readonly performed: { readonly ticket: number; readonly request: TpmRequest }[] = [];
   readonly fetched: { readonly ticket: number; readonly request: WebRequest }[] = [];
   swept = 0;
+  /** The disk; its syncs are answered by `settle`. */
+  readonly shelf = new Shelf();
   readonly turn: Turn;
   private rings = 0;
   private packets: Sent[] = [];
@@ -149,6 +154,7 @@ export class Rig {
           this.fetched.push({ ticket, request });
         },
       },
+      store: this.shelf,
       memo: {
         text: this.kept,
         save: (text) => {
@@ -213,6 +219,7 @@ export class Rig {
       this.nowMs = atMs;
       this.alarmMs = Number.POSITIVE_INFINITY;
       this.turn.onAlarm();
+      this.settle();
     }
     this.wallS += (untilMs - this.nowMs) / 1000;
     this.nowMs = untilMs;
@@ -264,14 +271,40 @@ export class Rig {
     this.synchronise(desired, version);
   }
 
-  /** Puts messages into the outbox, each with its text as payload. */
+  /** Offers messages, each with its text as body, and lets the disk have them. */
   accept(...texts: readonly string[]): void {
-    const encoder = new TextEncoder();
+    this.settle();
     for (const text of texts) {
-      const topic = encoder.encode("devices/dev1/messages/events/");
-      this.turn.agent.machines.outbox.accept(topic, encoder.encode(text));
+      if (this.offer(text) !== Refused.NO) throw new Error(`${text} is refused`);
     }
     this.turn.onWritable();
+    this.settle();
+  }
+
+  offer(text: string, priority = 7, ttlS = 0): Refused {
+    const { outbox } = this.turn.agent.machines;
+    return outbox.offer(priority, ttlS, "", new TextEncoder().encode(text), this.wallS);
+  }
+
+  /** How many messages came to this, over all priorities. */
+  tally(fate: Fate): number {
+    return this.turn.agent.machines.outbox.tally.sum(fate);
+  }
+
+  /** The hub has these messages, and the disk does what follows from it. */
+  acknowledge(...identifiers: readonly number[]): void {
+    for (const identifier of identifiers) {
+      this.turn.onData(puback(identifier));
+      this.settle();
+    }
+  }
+
+  /** The disk has done all that it was asked for. */
+  settle(): void {
+    while (this.shelf.isSyncing) {
+      this.shelf.answer();
+      this.turn.onStoreSynced("");
+    }
   }
 
   /** From a fresh start to a twin in step at desired version `version`. */

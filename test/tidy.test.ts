@@ -21,7 +21,6 @@ const WITHOUT_BEHAVIOUR: readonly string[] = [
   "src/codec/packet.ts",
   "src/core/cause.ts",
   "src/core/hardware.ts",
-  "src/core/row.ts",
   "src/core/service.ts",
   "src/core/state.ts",
   "src/core/step.ts",

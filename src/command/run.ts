@@ -9,6 +9,7 @@ import {
   type Ports,
   type Probed,
   type Shown,
+  type Store,
   type TpmEvents,
   type UplinkEvents,
   type WebEvents,
@@ -30,14 +31,20 @@ import { GpioPins } from "../port/gpio.ts";
 import { HttpsProbe, HttpsWeb } from "../port/https.ts";
 import { StderrLog } from "../port/log.ts";
 import { FileMemo } from "../port/memo.ts";
+import { Salvage } from "../port/salvage.ts";
 import { derivedKey, KeySigner } from "../port/signer.ts";
+import { SqliteStore } from "../port/store.ts";
 import { Tls } from "../port/tls.ts";
+import { Vault } from "../port/vault.ts";
 import { Turn } from "../turn.ts";
 import { makeCourier } from "./chip.ts";
 import { configure } from "./configuration.ts";
 import { fail } from "./speech.ts";
 
 const ASSIGNMENT_FILE = "assignment.json";
+const QUEUE_FILE = "queue.db";
+/** The database file may grow to so many times what the queue may hold. */
+const GUARD = 4;
 
 /** `azimuth run`. */
 export async function run(file: string): Promise<void> {
@@ -90,7 +97,8 @@ export async function run(file: string): Promise<void> {
   const isRegistered = settings.endpoint.idScope !== "";
   const reach = { dial, shown };
   const dps = isRegistered ? dpsOf(settings, reach, () => turn, log) : NO_DPS;
-  const others = { clock, uplink, signer, probe, pins, alarm, control, log, reload, exit };
+  const store = storeOf(settings, () => turn);
+  const others = { clock, uplink, signer, probe, pins, alarm, control, log, reload, exit, store };
   const ports: Ports = { ...others, ...dps, tpm: tpm ?? NO_TPM, sha256 };
   const turn: Turn = new Turn(ports, settings, roots, new Prng(seed()), bootId());
   const refused = await control.open(settings.agent.controlSocket);
@@ -99,6 +107,13 @@ export async function run(file: string): Promise<void> {
   log.write(Level.NOTICE, `azimuth ${VERSION} starts with ${file}`);
   turn.start();
   tpm?.open();
+}
+
+/** Where messages wait for the hub. */
+function storeOf({ agent, data }: Settings, turn: () => Turn): Store {
+  const path = data.isDurable ? join(agent.stateFolder, QUEUE_FILE) : ":memory:";
+  const vault = new Vault(path, GUARD * data.bounds.bytesMax, new Salvage());
+  return new SqliteStore(vault, { onStoreSynced: (detail) => turn().onStoreSynced(detail) });
 }
 
 /** The device's key, "" where it has none. */

@@ -12,7 +12,7 @@ import type { Prng } from "../kit/prng.ts";
 import { SIGN_MS } from "../limits.ts";
 import { type Credential, CredentialState } from "./credential.ts";
 import type { Ending } from "./diagnosis.ts";
-import { Cause, type Effects, Level, type Probed } from "./effects.ts";
+import { Cause, type Effects, Level, type Probed, type Store } from "./effects.ts";
 import { Ended, type Identity, type Origin } from "./identity.ts";
 import { type Link, LinkState } from "./link.ts";
 import { Machines } from "./machines.ts";
@@ -56,8 +56,9 @@ export class Agent {
     prng: Prng,
     boot: string,
     origin: Origin,
+    store: Store,
   ) {
-    this.machines = new Machines(effects, writer, settings, prng, boot, origin);
+    this.machines = new Machines(effects, writer, settings, prng, boot, origin, store);
     this.identity = this.machines.identity;
     this.settings = { ...settings, endpoint: this.identity.settled };
     this.link = this.machines.link;
@@ -87,7 +88,7 @@ export class Agent {
   onSettings(settings: Settings): void {
     const { data } = this.settings;
     this.settings = joined(this.settings, settings);
-    this.machines.configure(settings, this.nowMs);
+    this.machines.configure(this.settings, this.nowMs);
     const after = settings.data.autoOnStartup;
     if (after && !data.autoOnStartup) this.connect(-1);
     if (!after && data.autoOnStartup && this.state < AgentState.STOPPING) this.beManual();
@@ -139,7 +140,7 @@ export class Agent {
   stop(): void {
     if (this.state >= AgentState.STOPPING) return;
     this.effects.log(Level.NOTICE, "stopping");
-    this.machines.telemetry.configure(0, this.nowMs);
+    this.machines.telemetry.stop();
     if (this.link.isDown) this.finish();
     else this.quiesce(AgentState.STOPPING);
   }
@@ -246,12 +247,9 @@ export class Agent {
   /** What follows from any step: messages to send, a quiet link to close. */
   afterStep(): void {
     if (!this.link.isUp) return;
-    if (this.state === AgentState.ONLINE) return this.traffic.pump(this.nowMs);
-    const { outbox } = this.machines;
-    // What waits is lost with the process; before a new connection and while held it is kept.
-    const isStop = this.state === AgentState.STOPPING;
-    if (isStop) this.traffic.session.pump(this.nowMs);
-    if (isStop ? outbox.isEmpty : outbox.inFlight === 0) this.link.close(this.nowMs);
+    if (this.state === AgentState.ONLINE) return this.traffic.pump(this.nowMs, this.wallS);
+    // What is not in flight waits in the store, for the next connection or the next start.
+    if (this.machines.outbox.window.inFlight === 0) this.link.close(this.nowMs);
   }
 
   /** The next moment at which something is due, in monotonic ms. */
@@ -318,7 +316,7 @@ export class Agent {
     const text = recovery.onUp(tookMs, this.link.sessionPresent, this.nowMs, this.wallS);
     this.connecting.tell(true, text);
     this.identity.refusals.onUp();
-    this.traffic.onUp(this.nowMs);
+    this.traffic.onUp(this.nowMs, this.link.sessionPresent);
   }
 
   private fail(cause: Cause, detail: string): void {
@@ -329,7 +327,7 @@ export class Agent {
   private onLinkDown(): void {
     const { cause, detail, fellFrom: step, upMs } = this.link;
     const unanswered = this.traffic.unanswered(this.nowMs);
-    if (step >= LinkState.UP) this.traffic.onDown();
+    if (step >= LinkState.UP) this.traffic.onDown(cause, this.nowMs);
     this.machines.recovery.onDown(upMs);
     switch (this.state) {
       case AgentState.LINKING:
@@ -369,6 +367,7 @@ export class Agent {
   }
 
   private quiesce(state: AgentState): void {
+    this.machines.outbox.pause();
     this.enter(state, this.nowMs + this.settings.data.quiesceTimeoutS * 1000);
     if (this.link.isUp) return;
     this.link.close(this.nowMs);
@@ -385,8 +384,8 @@ export class Agent {
   private finish(): void {
     this.identity.cancel();
     this.enter(AgentState.STOPPED, NEVER);
-    const { accepted, acknowledged } = this.machines.outbox;
-    this.machines.recovery.onStopped(accepted - acknowledged);
+    this.machines.outbox.close();
+    this.machines.recovery.onStopped(this.machines.outbox.count, this.settings.data.isDurable);
     this.connecting.tell(false, "azimuth is stopping");
     this.disconnecting.tell(true, "disconnected; azimuth is stopping");
     this.effects.exit(0);

@@ -37,6 +37,7 @@ export enum Cause {
   PUBACK_TIMEOUT,
   PINGRESP_TIMEOUT,
   TWIN_TIMEOUT,
+  CONGESTED,
   SIGN_FAILED,
   SIGN_TIMEOUT,
   // DPS could not be asked; it said no; the TPM said no and must not be asked again soon

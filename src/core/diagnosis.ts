@@ -157,6 +157,11 @@ function answered(facts: Circumstances, address: string): string {
     case Cause.PINGRESP_TIMEOUT:
     case Cause.TWIN_TIMEOUT:
       return `no answer to ${AWAITED[cause]}: the link is dead or the hub overloaded`;
+    case Cause.CONGESTED:
+      return (
+        "the hub acknowledged nothing for in-flight-messages.congestion-timeout though the " +
+        "window was full"
+      );
     default:
       return closed(facts);
   }

@@ -6,6 +6,7 @@
 import type { Sha256 } from "../codec/public.ts";
 import type { TpmRequest } from "../codec/request.ts";
 import { assert } from "../kit/assert.ts";
+import type { Store } from "../kit/store.ts";
 import { EFFECT_SLOTS } from "../limits.ts";
 import { Cause } from "./cause.ts";
 import type { Tpm } from "./hardware.ts";
@@ -306,6 +307,7 @@ export interface Ports {
   /** Of an endpoint that registers at DPS, as the next one. */
   readonly web: Web;
   readonly memo: Memo;
+  readonly store: Store;
   readonly sha256: Sha256;
   /**
    * Reads the settings file again; then calls `turn.onSettings`, never from inside the call, or

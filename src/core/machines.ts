@@ -2,16 +2,19 @@
 // Neighbours: `agent` owns and drives them; tests and the simulator look into them.
 // Invariant: built once a process; what settings may change while it runs is in `configure`.
 
+import { telemetryTopic } from "../codec/topic.ts";
 import { username } from "../codec/username.ts";
 import type { Writer } from "../codec/writer.ts";
 import type { Prng } from "../kit/prng.ts";
 import { VERSION } from "../kit/version.ts";
-import { MESSAGE_BYTES_MAX, OUTBOX_MESSAGES } from "../limits.ts";
+import { WINDOW_MESSAGES } from "../limits.ts";
 import { Backoff } from "./backoff.ts";
 import { Counters } from "./counters.ts";
 import { Credential, CredentialState } from "./credential.ts";
-import { type Effects, Level } from "./effects.ts";
+import { Drain } from "./drain.ts";
+import type { Effects, Store } from "./effects.ts";
 import { Identity, type Origin } from "./identity.ts";
+import { Journal } from "./journal.ts";
 import { Lamps } from "./lamps.ts";
 import { type Greeting, Link } from "./link.ts";
 import { Outbox } from "./outbox.ts";
@@ -22,6 +25,9 @@ import { Telemetry } from "./telemetry.ts";
 import { Traffic } from "./traffic.ts";
 import { Validity } from "./validity.ts";
 import { Verdict } from "./verdict.ts";
+import { Window } from "./window.ts";
+
+const NEVER = Number.POSITIVE_INFINITY;
 
 /** One of each. */
 export class Machines {
@@ -50,12 +56,13 @@ export class Machines {
     prng: Prng,
     boot: string,
     origin: Origin,
+    store: Store,
   ) {
     const { counters } = this;
     const { endpoint } = settings;
     this.identity = new Identity(effects, counters, prng, endpoint, origin);
     const placed = this.identity.settled;
-    const outbox = new Outbox(writer.shared, OUTBOX_MESSAGES, MESSAGE_BYTES_MAX);
+    const outbox = this.createOutbox(writer, settings, store);
     this.outbox = outbox;
     const { deviceId, moduleId } = placed;
     this.endpoint = placed;
@@ -63,12 +70,12 @@ export class Machines {
     this.link = new Link(effects, writer, counters, greetingOf(placed));
     this.traffic = new Traffic(effects, writer, outbox, counters, this.lamps, settings, prng);
     this.traffic.identify(deviceId, moduleId);
+    outbox.identify(topicOf(placed));
     const first = placed.type === "x509" ? CredentialState.NEEDLESS : CredentialState.NONE;
     this.credential = new Credential(effects, counters, prng, resourceOf(placed), first);
     this.validity = new Validity(effects, placed.certificate);
-    const intervalMs = settings.telemetry.intervalS * 1000;
     const { lamps } = this;
-    this.telemetry = new Telemetry(effects, outbox, lamps, deviceId, moduleId, boot, intervalMs);
+    this.telemetry = new Telemetry(effects, outbox, lamps, boot, settings.telemetry);
     this.verdict = new Verdict(placed);
     const { verdict, credential } = this;
     this.passage = new Passage(settings.network, placed);
@@ -88,23 +95,33 @@ export class Machines {
     this.credential.onServerTime(dateS + (nowMs - dateMs) / 1000, nowMs, wallS);
   }
 
-  /** DPS has told who we are and where; what waits for somebody else is dropped. */
+  private createOutbox(writer: Writer, { data }: Settings, store: Store): Outbox {
+    const journal: Journal = new Journal(store, {
+      onAccepted: (sequence) => outbox.onAccepted(sequence),
+      onRefused: (first, last, why, detail) => outbox.onRefused(first, last, why, detail),
+      onLine: (line) => outbox.onLine(line),
+    });
+    const window = new Window(writer.shared, WINDOW_MESSAGES);
+    const drain = new Drain(data.drain);
+    const purgeMs = data.purgeIntervalS * 1000;
+    const outbox = new Outbox(this.effects, journal, drain, window, data.bounds, purgeMs);
+    return outbox;
+  }
+
+  /** DPS has told who we are and where; what waits goes out in the new name. */
   private identify(endpoint: EndpointSettings): void {
     const { deviceId, moduleId } = endpoint;
-    const before = this.endpoint.deviceId;
     this.endpoint = endpoint;
     this.link.identify(greetingOf(endpoint));
     this.traffic.identify(deviceId, moduleId);
     this.credential.identify(resourceOf(endpoint));
-    this.telemetry.identify(deviceId, moduleId);
+    this.outbox.identify(topicOf(endpoint));
     this.recovery.identify(endpoint);
-    if (deviceId === before || this.outbox.isEmpty) return;
-    const text = `${this.outbox.clear()} messages of device ${before} dropped`;
-    this.effects.log(Level.WARNING, `${text}: this is device ${deviceId} now`);
   }
 
   /** Puts the outputs into their initial state and starts the schedules. */
   start(nowMs: number, wallS: number): void {
+    this.outbox.open(nowMs, wallS);
     this.lamps.start();
     this.telemetry.start(nowMs);
     this.validity.start(nowMs, wallS);
@@ -113,6 +130,7 @@ export class Machines {
   /** What is due beside the connection. */
   onDeadline(nowMs: number, wallS: number): void {
     this.telemetry.onDeadline(nowMs, wallS);
+    this.outbox.onDeadline(nowMs, wallS);
     this.validity.onDeadline(nowMs, wallS);
   }
 
@@ -121,16 +139,24 @@ export class Machines {
     const isNew = this.lamps.configure(settings.lamps);
     this.lamps.start();
     if (isNew && this.link.isUp) this.traffic.twin.refresh(nowMs);
-    this.telemetry.configure(settings.telemetry.intervalS * 1000, nowMs);
-    this.traffic.session.window = settings.data.inFlightMax;
+    this.telemetry.configure(settings.telemetry, nowMs);
+    const { session } = this.traffic;
+    const { inFlightMax, isRepublished, congestionS, bounds, drain, purgeIntervalS } =
+      settings.data;
+    session.window = inFlightMax;
+    session.isRepublished = isRepublished;
+    session.congestionMs = congestionS * 1000;
+    this.outbox.bounds = bounds;
+    this.outbox.drain.configure(drain);
+    this.outbox.purgeIntervalMs = purgeIntervalS * 1000;
   }
 
   /** The next moment at which one of them is due, in monotonic ms; the credential's left aside. */
   get nextMs(): number {
-    const { telemetry, validity, identity, link, traffic } = this;
-    const ownMs = Math.min(telemetry.deadlineMs, validity.deadlineMs);
+    const { telemetry, validity, identity, link, traffic, outbox } = this;
+    const ownMs = Math.min(telemetry.deadlineMs, validity.deadlineMs, outbox.deadlineMs);
     const next = Math.min(ownMs, identity.provision.deadlineMs, link.deadlineMs);
-    return link.isUp ? Math.min(next, traffic.nextMs) : next;
+    return Math.min(next, link.isUp ? traffic.nextMs : NEVER);
   }
 
   /** Pin `lamp` was driven; `fault` is "" or one line. */
@@ -156,6 +182,11 @@ function greetingOf({ hubName, deviceId, moduleId, ...rest }: EndpointSettings):
   const clientId = moduleId === "" ? deviceId : `${deviceId}/${moduleId}`;
   const agent = `azimuth/${VERSION}`;
   return { clientId, username: username(hubName, deviceId, moduleId, agent, modelId), keepAliveS };
+}
+
+/** The topic of our telemetry, "" before we know who we are. */
+function topicOf({ deviceId, moduleId }: EndpointSettings): string {
+  return deviceId === "" ? "" : telemetryTopic(deviceId, moduleId);
 }
 
 function resourceOf({ hubName, deviceId, moduleId }: EndpointSettings): string {

@@ -96,10 +96,11 @@ function writeState(exposition: Exposition, status: Status): void {
 
 function writeQueue(exposition: Exposition, { queue }: Status): void {
   exposition.family("gauge", "azimuth_queue_messages", "", "Messages not yet acknowledged.");
+  const figures = queue as unknown as Readonly<Record<string, number>>;
   for (const [key, state] of Object.entries(QUEUE_NOW)) {
-    exposition.sample(queue[key] ?? Number.NaN, ["state", state]);
+    exposition.sample(figures[key] ?? Number.NaN, ["state", state]);
   }
-  for (const [key, row] of Object.entries(QUEUE_EVER)) writeCounter(exposition, row, queue[key]);
+  for (const [key, row] of Object.entries(QUEUE_EVER)) writeCounter(exposition, row, figures[key]);
 }
 
 function writeLamps(exposition: Exposition, { leds }: Status): void {

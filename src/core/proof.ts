@@ -2,7 +2,7 @@
 // Neighbours: `schema` has these rows among its own; `endpoint` says which go together.
 // Invariant: what is secret is of kind SECRET or in a file of its own.
 
-import { Applies, type Key, PATH } from "./row.ts";
+import { Applies, type Key, PATH } from "./key.ts";
 import { Kind, type Value } from "./value.ts";
 
 const ENROLLED_KEY: Value = {

@@ -108,14 +108,14 @@ export class Recovery {
     this.effects.log(Level.NOTICE, text);
   }
 
-  /** The process ends with `lost` messages that the hub has not acknowledged. */
-  onStopped(lost: number): void {
-    if (lost === 0) return this.effects.log(Level.NOTICE, "stopped");
-    const text =
-      lost === 1
-        ? "1 message was not delivered and is"
-        : `${lost} messages were not delivered and are`;
-    this.effects.log(Level.WARNING, `stopped; ${text} lost`);
+  /** The process ends with `count` messages not acknowledged, which are on disk or in memory. */
+  onStopped(count: number, isDurable: boolean): void {
+    const one = count === 1;
+    const messages = one ? "1 message" : `${count} messages`;
+    const kept = `${messages} ${one ? "waits" : "wait"} for the next start`;
+    const lost = `${messages} in memory ${one ? "is" : "are"} lost`;
+    const text = count === 0 ? "stopped" : `stopped; ${isDurable ? kept : lost}`;
+    this.effects.log(count === 0 || isDurable ? Level.NOTICE : Level.WARNING, text);
   }
 
   /** While connected no new token was made: the old one serves on until the hub ends it. */

@@ -1,36 +1,23 @@
 // Schema: every section and key of the settings file, in one table.
-// Neighbours: `row` says what a row holds, `value` knows the kinds; `sheet` and `validate` check a
+// Neighbours: `key` says what a row holds, `value` knows the kinds; `sheet` and `validate` check a
 // file against this table; `conf/azimuth.ini` is its printed form, compared with it by
 // `test/conf.test.ts`.
 // Invariant: every fallback is an allowed value of its key.
 
-import {
-  BACKOFF_MS_MAX,
-  IN_FLIGHT_DEFAULT,
-  IN_FLIGHT_MAX,
-  KEEP_ALIVE_S_DEFAULT,
-  KEEP_ALIVE_S_MAX,
-  KEEP_ALIVE_S_MIN,
-  QUIESCE_S_DEFAULT,
-  QUIESCE_S_MAX,
-  TELEMETRY_S_DEFAULT,
-  TELEMETRY_S_MAX,
-} from "../limits.ts";
+import { KEEP_ALIVE_S_DEFAULT, KEEP_ALIVE_S_MAX, KEEP_ALIVE_S_MIN } from "../limits.ts";
+import { DELIVERY_KEYS } from "./delivery.ts";
+import { Applies, BOOLEAN, choices, integer, type Key, PATH, PORT } from "./key.ts";
 import { HOST, ID_SCOPE, MODEL_ID, PROXY, PROXY_USER, REGISTRATION_ID, TPM } from "./pattern.ts";
 import { PROOF_KEYS } from "./proof.ts";
-import { Applies, type Key, PATH } from "./row.ts";
 import { allowed, Kind, SOCKET_PATH_BYTES_MAX, type Value } from "./value.ts";
 
+export { Applies, type Key } from "./key.ts";
 export { LAMP_NAME, LAMP_NAMES_RESERVED, TARGETS } from "./pattern.ts";
-export { Applies, type Key } from "./row.ts";
 
 /** Section of a lamp in the table; in a file NAME is the lamp's own. */
 export const LAMP_SECTION = "led.NAME";
 /** What every lamp's section begins with. */
 export const LAMP_PREFIX = "led.";
-
-const BOOLEAN: Value = { kind: Kind.BOOLEAN };
-const PORT: Value = { kind: Kind.PORT };
 
 const CONNECTION: Value = {
   kind: Kind.SECRET,
@@ -235,48 +222,7 @@ export const KEYS: readonly Key[] = [
     applies: Applies.RESTART,
     meaning: "File that holds the password at the proxy; owned by azimuth, mode 0600.",
   },
-  {
-    section: "data",
-    name: "connect.auto-on-startup",
-    value: BOOLEAN,
-    fallback: "false",
-    applies: Applies.AT_ONCE,
-    meaning:
-      "Connect when the agent starts; changed to true it connects at once, changed to false it " +
-      "leaves a live connection alone.",
-  },
-  {
-    section: "data",
-    name: "connect.retry-interval",
-    value: integer(1, 3600, "seconds"),
-    fallback: String(BACKOFF_MS_MAX / 1000),
-    applies: Applies.AT_ONCE,
-    meaning: "Longest wait between two attempts to connect; waits are random and grow to this.",
-  },
-  {
-    section: "data",
-    name: "disconnect.quiesce-timeout",
-    value: integer(0, QUIESCE_S_MAX, "seconds"),
-    fallback: String(QUIESCE_S_DEFAULT),
-    applies: Applies.AT_ONCE,
-    meaning: "How long a disconnect waits for acknowledgements; a stop sends what waits, too.",
-  },
-  {
-    section: "data",
-    name: "in-flight-messages.max-number",
-    value: integer(1, IN_FLIGHT_MAX, "messages"),
-    fallback: String(IN_FLIGHT_DEFAULT),
-    applies: Applies.AT_ONCE,
-    meaning: "Messages sent and not yet acknowledged at any one time.",
-  },
-  {
-    section: "telemetry",
-    name: "interval",
-    value: integer(0, TELEMETRY_S_MAX, "seconds"),
-    fallback: String(TELEMETRY_S_DEFAULT),
-    applies: Applies.AT_ONCE,
-    meaning: "Time between two messages of built-in telemetry; 0 switches it off.",
-  },
+  ...DELIVERY_KEYS,
   {
     section: LAMP_SECTION,
     name: "driver",
@@ -325,7 +271,7 @@ export const KEYS: readonly Key[] = [
     value: PATH,
     fallback: "/var/lib/azimuth",
     applies: Applies.RESTART,
-    meaning: "Folder for what the agent has to know after a restart, e.g. what DPS decided.",
+    meaning: "Folder for what outlives a restart: messages that wait, and what DPS decided.",
   },
   {
     section: "agent",
@@ -367,12 +313,4 @@ export function facts(key: Key): string {
   const absent = key.fallback === null ? "required" : "may be left out";
   const standard = key.fallback ? `default ${key.fallback}` : absent;
   return `Allowed: ${allowed(key.value)}; ${standard}${APPLIES[key.applies]}.`;
-}
-
-function integer(min: number, max: number, unit: string): Value {
-  return { kind: Kind.INTEGER, min, max, unit };
-}
-
-function choices(...words: string[]): Value {
-  return { kind: Kind.CHOICE, choices: words };
 }

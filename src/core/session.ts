@@ -1,6 +1,7 @@
 // Session: the MQTT session over whatever connection there is: identifiers, subscriptions and
 // the window of unacknowledged messages.
-// Neighbours: `traffic` feeds it packets; it sends from `outbox` through the packet writer.
+// Neighbours: `traffic` feeds it packets; it sends what `outbox` has put into the window, through
+// the packet writer.
 // Invariant: an identifier is used by one unacknowledged packet at a time (MQTT-2.3.1-2), and an
 // unacknowledged message goes out again under the same identifier with DUP (MQTT-4.4.0-1).
 
@@ -43,18 +44,30 @@ export class Session {
   deadlineMs = NEVER;
   private identifier = 0;
   private subscribeIdentifier = 0;
+  /** Since when the window has been full without an acknowledgement. */
+  private fullMs = NEVER;
 
-  /** @param window unacknowledged messages at most, 1 .. IN_FLIGHT_MAX */
+  /**
+   * @param window unacknowledged messages at most, 1 .. IN_FLIGHT_MAX
+   * @param isRepublished unacknowledged messages go out again in a new session
+   * @param congestionMs a window that stays full so long ends the connection; 0: never
+   */
   constructor(
     private readonly writer: Writer,
     private readonly outbox: Outbox,
     private readonly counters: Counters,
     private readonly subscriptions: Subscriptions,
     public window: number,
+    public isRepublished: boolean,
+    public congestionMs: number,
   ) {}
 
-  /** The hub accepted our CONNECT: subscribe (again, whatever it remembers). */
-  onUp(nowMs: number): void {
+  /**
+   * The hub accepted our CONNECT: subscribe (again, whatever it remembers).
+   * @param isKnown the hub still has our session
+   */
+  onUp(nowMs: number, isKnown: boolean): void {
+    if (!isKnown && !this.isRepublished) this.outbox.forget();
     assert(this.state === SessionState.OFF, "a session comes up once a connection");
     this.subscribeIdentifier = this.nextIdentifier();
     const { filters, qos } = this.subscriptions;
@@ -65,7 +78,8 @@ export class Session {
 
   /** The connection is gone; what was not acknowledged waits for the next one. */
   onDown(): void {
-    this.outbox.rewind();
+    this.outbox.window.rewind();
+    this.fullMs = NEVER;
     this.enter(SessionState.OFF, NEVER);
   }
 
@@ -90,17 +104,20 @@ export class Session {
 
   /** The hub has a message. An acknowledgement of nothing we sent is counted, not fatal. */
   onPuback(identifier: number): void {
-    if (!this.outbox.release(identifier)) this.counters.stray++;
+    if (this.outbox.release(identifier)) this.fullMs = NEVER;
+    else this.counters.stray++;
   }
 
   /** Sends what waits, up to the window and the room in the transmit buffer less its reserve. */
-  pump(nowMs: number): void {
+  pump(nowMs: number, wallS: number): void {
     if (this.state === SessionState.OFF) return;
-    const { outbox, writer } = this;
-    while (outbox.inFlight < this.window && outbox.hasNext()) {
-      const { bytes, topicStart, topicEnd, payloadEnd } = outbox;
-      if (writer.room() < payloadEnd - topicStart + TRANSMIT_RESERVE_BYTES) return;
-      const before = outbox.identifier;
+    this.outbox.fill(this.window, nowMs, wallS);
+    const { writer } = this;
+    const { window } = this.outbox;
+    while (window.inFlight < this.window && window.hasNext()) {
+      const { bytes, topicStart, topicEnd, payloadEnd } = window;
+      if (writer.room() < payloadEnd - topicStart + TRANSMIT_RESERVE_BYTES) break;
+      const before = window.identifier;
       const dup = before !== 0;
       const identifier = dup ? before : this.nextIdentifier();
       const written = writer.publish(
@@ -116,13 +133,24 @@ export class Session {
         identifier,
       );
       assert(written, "the reserve holds a packet's header");
-      outbox.sent(identifier, nowMs);
+      window.sent(identifier, nowMs);
     }
+    this.onFilled(nowMs);
+  }
+
+  private onFilled(nowMs: number): void {
+    const isFull = this.outbox.window.inFlight >= this.window;
+    this.fullMs = isFull ? Math.min(this.fullMs, nowMs) : NEVER;
   }
 
   /** When something unanswered becomes a dead link, in monotonic ms. */
   get nextMs(): number {
-    return Math.min(this.deadlineMs, this.outbox.oldestSentMs + PUBACK_MS);
+    const pubackMs = this.outbox.window.oldestSentMs + PUBACK_MS;
+    return Math.min(this.deadlineMs, pubackMs, this.congestedMs);
+  }
+
+  private get congestedMs(): number {
+    return this.congestionMs === 0 ? NEVER : this.fullMs + this.congestionMs;
   }
 
   /** Time has come to {@link nextMs}. */
@@ -136,7 +164,8 @@ export class Session {
       case SessionState.READY:
         break;
     }
-    return nowMs >= this.outbox.oldestSentMs + PUBACK_MS ? Cause.PUBACK_TIMEOUT : Cause.NONE;
+    if (nowMs >= this.outbox.window.oldestSentMs + PUBACK_MS) return Cause.PUBACK_TIMEOUT;
+    return nowMs >= this.congestedMs ? Cause.CONGESTED : Cause.NONE;
   }
 
   private nextIdentifier(): number {
@@ -148,7 +177,10 @@ export class Session {
 
   private isUsed(identifier: number): boolean {
     const subscribing = this.state === SessionState.SUBSCRIBING;
-    return this.outbox.owns(identifier) || (subscribing && identifier === this.subscribeIdentifier);
+    return (
+      this.outbox.window.owns(identifier) ||
+      (subscribing && identifier === this.subscribeIdentifier)
+    );
   }
 
   private enter(state: SessionState, deadlineMs: number): void {

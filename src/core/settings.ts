@@ -2,7 +2,9 @@
 // Neighbours: `schema` says what is allowed and builds this; `agent` and its machines read it.
 // Invariant: a Settings object is complete and valid; nobody checks its values again.
 
+import type { DrainSettings } from "./drain.ts";
 import type { Level, PinSettings } from "./effects.ts";
+import type { Bounds } from "./outbox.ts";
 import type { ProxySettings } from "./proxy.ts";
 import type { Transport } from "./route.ts";
 
@@ -90,18 +92,32 @@ export interface DataSettings {
   readonly retryIntervalS: number;
   readonly quiesceTimeoutS: number;
   readonly inFlightMax: number;
+  /** Unacknowledged messages go out again in a new session. */
+  readonly isRepublished: boolean;
+  /** A window that stays full so long ends the connection; 0: never. */
+  readonly congestionS: number;
+  readonly bounds: Bounds;
+  readonly drain: DrainSettings;
+  /** Between two looks for messages that have expired. */
+  readonly purgeIntervalS: number;
+  /** Whether messages outlive the process. */
+  readonly isDurable: boolean;
 }
 
 /** The built-in telemetry; 0 switches it off. */
 export interface TelemetrySettings {
   readonly intervalS: number;
+  /** 0, the most urgent, .. 9. */
+  readonly priority: number;
+  /** Seconds after which nobody wants a message any more; 0: never. */
+  readonly ttlS: number;
 }
 
 /** The process itself. */
 export interface AgentSettings {
   readonly controlSocket: string;
   readonly logLevel: Level;
-  /** Where the assignment is kept. */
+  /** Where messages and the assignment are kept. */
   readonly stateFolder: string;
 }
 
@@ -119,7 +135,10 @@ export interface Settings {
 export function joined(running: Settings, read: Settings): Settings {
   const { controlSocket, stateFolder } = running.agent;
   const agent = { ...read.agent, controlSocket, stateFolder };
-  return { ...read, endpoint: running.endpoint, network: running.network, agent };
+  const { isDurable, bounds } = running.data;
+  const { bytesMax } = bounds;
+  const data = { ...read.data, isDurable, bounds: { ...read.data.bounds, bytesMax } };
+  return { ...read, endpoint: running.endpoint, network: running.network, data, agent };
 }
 
 /**
@@ -132,6 +151,10 @@ export function outcomeOf(running: Settings, read: Settings): string {
     waiting.push("[endpoint]");
   }
   if (JSON.stringify(running.network) !== JSON.stringify(read.network)) waiting.push("[network]");
+  if (running.data.isDurable !== read.data.isDurable) waiting.push("[data] store.place");
+  if (running.data.bounds.bytesMax !== read.data.bounds.bytesMax) {
+    waiting.push("[data] store.size");
+  }
   if (running.agent.controlSocket !== read.agent.controlSocket) {
     waiting.push("[agent] control-socket");
   }

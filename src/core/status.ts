@@ -8,6 +8,7 @@ import { type Agent, AgentState } from "./agent.ts";
 import { Hold, type Lamp } from "./lamp.ts";
 import { LinkState } from "./link.ts";
 import { ProvisionState } from "./provision.ts";
+import { type QueueStatus, queueOf, queueRows } from "./queue.ts";
 import { isInTpm } from "./settings.ts";
 import { TwinState } from "./twin.ts";
 import { validityText } from "./validity.ts";
@@ -48,7 +49,7 @@ export interface Status {
     /** True when a connection has stood since. */
     readonly over: boolean;
   } | null;
-  readonly queue: { readonly [key: string]: number };
+  readonly queue: QueueStatus;
   readonly counters: { readonly [key: string]: number };
   readonly twin: { readonly state: string; readonly desiredVersion: number | null };
   readonly leds: readonly {
@@ -64,12 +65,6 @@ export interface Status {
 
 function nameOf(names: { [index: number]: string }, state: number): string {
   return (names[state] ?? "").toLowerCase();
-}
-
-function queueOf(agent: Agent): { [key: string]: number } {
-  const { outbox } = agent.machines;
-  const { waiting, inFlight, accepted, acknowledged, refused, redelivered, dropped } = outbox;
-  return { waiting, inFlight, accepted, acknowledged, refused, redelivered, dropped };
 }
 
 function tpmOf(agent: Agent): Status["tpm"] {
@@ -122,7 +117,7 @@ export function statusOf(agent: Agent): Status {
       verdict.text === ""
         ? null
         : { text: verdict.text, at: isoUtc(verdict.atS), over: verdict.isOver },
-    queue: queueOf(agent),
+    queue: queueOf(agent.machines.outbox),
     counters: { ...counters },
     twin: {
       state: nameOf(TwinState, traffic.twin.state),
@@ -150,8 +145,7 @@ export function statusText(agent: Agent): string {
     `state      ${status.state} since ${status.since}${waits}`,
     `endpoint   ${endpointText(status)}`,
     ...registrationRows(status),
-    `queue      ${queue.waiting} waiting, ${queue.inFlight} in flight, ` +
-      `${queue.acknowledged} acknowledged, ${queue.refused} refused`,
+    ...queueRows(agent.machines.outbox),
     `twin       ${twin.state}, desired version ${twin.desiredVersion ?? "unknown"}`,
     proofText(agent, status),
     `settings   connect.auto-on-startup = ${status.autoOnStartup}`,

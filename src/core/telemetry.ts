@@ -1,14 +1,14 @@
 // Telemetry: the built-in message that says, every so often, that this gateway lives and how.
-// Neighbours: `outbox` accepts its messages; `lamps` and `counters` are what it tells of.
+// Neighbours: `outbox` takes its messages; `lamps` and `counters` are what it tells of.
 // Invariant: messages are made on schedule whether connected or not; a stall makes one message
 // late, never a burst; each carries its id `boot.sequence`.
 
 import { encodeBag } from "../codec/bag.ts";
-import { telemetryTopic } from "../codec/topic.ts";
 import { isoUtc } from "../kit/time.ts";
 import { type Effects, Level } from "./effects.ts";
 import type { Lamps } from "./lamps.ts";
 import { type Outbox, Refused } from "./outbox.ts";
+import type { TelemetrySettings } from "./settings.ts";
 
 const NEVER = Number.POSITIVE_INFINITY;
 const encoder = new TextEncoder();
@@ -27,10 +27,8 @@ export class Telemetry {
     private readonly effects: Effects,
     private readonly outbox: Outbox,
     private readonly lamps: Lamps,
-    private deviceId: string,
-    private moduleId: string,
     private readonly boot: string,
-    private intervalMs: number,
+    private settings: TelemetrySettings,
   ) {}
 
   start(nowMs: number): void {
@@ -38,29 +36,33 @@ export class Telemetry {
     this.schedule(nowMs);
   }
 
-  /** Whose messages they are from now on; "" for nobody's yet, and then there are none. */
-  identify(deviceId: string, moduleId: string): void {
-    this.deviceId = deviceId;
-    this.moduleId = moduleId;
+  /** A new interval counts from now; the same one changes nothing. */
+  configure(settings: TelemetrySettings, nowMs: number): void {
+    const isSame = settings.intervalS === this.settings.intervalS;
+    this.settings = settings;
+    if (!isSame) this.schedule(nowMs);
   }
 
-  /** A new interval counts from now; the same one changes nothing. */
-  configure(intervalMs: number, nowMs: number): void {
-    if (intervalMs === this.intervalMs) return;
-    this.intervalMs = intervalMs;
-    this.schedule(nowMs);
+  /** Makes no more messages. */
+  stop(): void {
+    this.deadlineMs = NEVER;
   }
 
   /** @param wallS calendar time for the message's own time stamp */
   onDeadline(nowMs: number, wallS: number): void {
     if (nowMs < this.deadlineMs) return;
+    const { intervalMs } = this;
     const late = nowMs - this.deadlineMs;
-    this.deadlineMs = nowMs - (late % this.intervalMs) + this.intervalMs;
-    if (this.deviceId !== "") this.make(nowMs, wallS);
+    this.deadlineMs = nowMs - (late % intervalMs) + intervalMs;
+    this.make(nowMs, wallS);
   }
 
   private schedule(nowMs: number): void {
     this.deadlineMs = this.intervalMs === 0 ? NEVER : nowMs + this.intervalMs;
+  }
+
+  private get intervalMs(): number {
+    return this.settings.intervalS * 1000;
   }
 
   private make(nowMs: number, wallS: number): void {
@@ -71,17 +73,17 @@ export class Telemetry {
       uptimeS: Math.floor((nowMs - this.startedMs) / 1000),
     };
     for (const lamp of this.lamps.all) body[lamp.name] = lamp.lit;
-    this.accept(JSON.stringify(body));
+    this.offer(JSON.stringify(body), wallS);
   }
 
-  private accept(body: string): void {
+  private offer(body: string, wallS: number): void {
     const bag = encodeBag([
       ["$.mid", `${this.boot}.${this.sequence}`],
       ["$.ct", "application/json"],
       ["$.ce", "utf-8"],
     ]);
-    const topic = telemetryTopic(this.deviceId, this.moduleId) + bag;
-    const refused = this.outbox.accept(encoder.encode(topic), encoder.encode(body));
+    const { priority, ttlS } = this.settings;
+    const refused = this.outbox.offer(priority, ttlS, bag, encoder.encode(body), wallS);
     if (refused === this.complained) return;
     this.complained = refused;
     if (refused === Refused.NO) this.effects.log(Level.NOTICE, "telemetry is accepted again");
@@ -89,4 +91,4 @@ export class Telemetry {
   }
 }
 
-const REFUSALS = ["", "the queue is full", "the message is too long"];
+const REFUSALS = ["", "the queue is full", "the message is too long", "the store takes nothing"];

@@ -61,7 +61,16 @@ export class Traffic {
     const { endpoint, data } = settings;
     const rids = new Rids();
     this.topic = new Topic(endpoint.deviceId, endpoint.moduleId);
-    this.session = new Session(writer, outbox, counters, SUBSCRIPTIONS, data.inFlightMax);
+    const { inFlightMax, isRepublished, congestionS } = data;
+    this.session = new Session(
+      writer,
+      outbox,
+      counters,
+      SUBSCRIPTIONS,
+      inFlightMax,
+      isRepublished,
+      congestionS * 1000,
+    );
     this.keepAlive = new KeepAlive(writer, counters, endpoint.keepAliveS * 1000);
     this.twin = new Twin(effects, writer, counters, rids, new Backoff(prng), lamps);
     this.report = new Report(effects, writer, counters, rids, new Backoff(prng), lamps);
@@ -72,13 +81,15 @@ export class Traffic {
     this.topic = new Topic(deviceId, moduleId);
   }
 
-  /** CONNACK 0: subscribe. */
-  onUp(nowMs: number): void {
+  /** CONNACK 0: subscribe. @param isKnown the hub still has our session */
+  onUp(nowMs: number, isKnown: boolean): void {
     this.keepAlive.onUp(nowMs);
-    this.session.onUp(nowMs);
+    this.session.onUp(nowMs, isKnown);
   }
 
-  onDown(): void {
+  onDown(cause: Cause, nowMs: number): void {
+    const { drain, window } = this.outbox;
+    if (cause === Cause.CLOSED_BY_PEER) drain.throttle.onClosed(window.inFlight, nowMs);
     this.report.onDown();
     this.twin.onDown();
     this.session.onDown();
@@ -114,8 +125,8 @@ export class Traffic {
   }
 
   /** Sends what waits, as far as window and socket allow; called when the pins are driven. */
-  pump(nowMs: number): void {
-    this.session.pump(nowMs);
+  pump(nowMs: number, wallS: number): void {
+    this.session.pump(nowMs, wallS);
     if (this.twin.state !== TwinState.SYNCED) return;
     this.report.onReady();
     this.report.pump(nowMs);
@@ -125,6 +136,7 @@ export class Traffic {
   get nextMs(): number {
     return Math.min(
       this.session.nextMs,
+      this.outbox.resumeMs,
       this.keepAlive.nextMs(this.waitingSinceMs),
       this.twin.deadlineMs,
       this.report.deadlineMs,
@@ -151,8 +163,8 @@ export class Traffic {
     if (this.report.isWaiting && this.report.deadlineMs - TWIN_ANSWER_MS > recent) {
       return "publish to $iothub/twin/PATCH/properties/reported/";
     }
-    if (this.outbox.inFlight > 0 && this.outbox.oldestSentMs > recent) {
-      const topic = this.outbox.oldestTopic();
+    if (this.outbox.window.inFlight > 0 && this.outbox.window.oldestSentMs > recent) {
+      const topic = this.outbox.window.oldestTopic();
       return `publish to ${topic.slice(0, topic.lastIndexOf("/") + 1)}`;
     }
     return "";
@@ -235,7 +247,7 @@ export class Traffic {
 
   private get waitingSinceMs(): number {
     const { session, twin, report } = this;
-    let since = this.outbox.oldestSentMs;
+    let since = this.outbox.window.oldestSentMs;
     if (session.state === SessionState.SUBSCRIBING) {
       since = Math.min(since, session.deadlineMs - SUBACK_MS);
     }

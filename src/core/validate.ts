@@ -3,6 +3,7 @@
 // mean; `command/configuration` calls it and prints problems with `formatProblem`.
 // Invariant: pure; all problems at once, by line; no text of a problem holds a secret.
 
+import { dataOf, telemetryOf } from "./delivery.ts";
 import { type Entry, Level, type Problem } from "./effects.ts";
 import { endpointOf, type FileText } from "./endpoint.ts";
 import { networkOf } from "./network.ts";
@@ -48,13 +49,8 @@ export function validate(
   const settings: Settings = {
     endpoint,
     network,
-    data: {
-      autoOnStartup: sheet.isTrue("data", "connect.auto-on-startup"),
-      retryIntervalS: sheet.number("data", "connect.retry-interval"),
-      quiesceTimeoutS: sheet.number("data", "disconnect.quiesce-timeout"),
-      inFlightMax: sheet.number("data", "in-flight-messages.max-number"),
-    },
-    telemetry: { intervalS: sheet.number("telemetry", "interval") },
+    data: dataOf(sheet),
+    telemetry: telemetryOf(sheet),
     lamps,
     agent: {
       controlSocket: sheet.text("agent", "control-socket"),

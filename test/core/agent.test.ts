@@ -256,8 +256,7 @@ describe("stop", () => {
   }
 
   /** The last line of a stop in `state`, with messages in the outbox. */
-  function lastLine(state: State, count: number): string | undefined {
-    const rig = STATES[state]();
+  function lastLine(rig: Rig, count: number): string | undefined {
     rig.accept(...Array.from({ length: count }, () => "m"));
     rig.take();
     stop(rig);
@@ -266,35 +265,46 @@ describe("stop", () => {
     return calls.findLast((call) => call.startsWith("log "));
   }
 
-  test("tells the messages that are lost, and how many", () => {
-    expect(lastLine("SIGNING", 0)).toBe("log 5 stopped");
-    expect(lastLine("SIGNING", 1)).toBe("log 4 stopped; 1 message was not delivered and is lost");
+  test("tells the messages that wait, and how many", () => {
+    expect(lastLine(STATES.SIGNING(), 0)).toBe("log 5 stopped");
+    expect(lastLine(STATES.SIGNING(), 1)).toBe("log 5 stopped; 1 message waits for the next start");
     for (const state of ["HELD", "LINKING", "ONLINE"] as const) {
-      expect(lastLine(state, 12)).toBe(
-        "log 4 stopped; 12 messages were not delivered and are lost",
-      );
+      const line = "log 5 stopped; 12 messages wait for the next start";
+      expect(lastLine(STATES[state](), 12)).toBe(line);
     }
-    expect(lastLine("HOLDING", 12)).toBe(
-      "log 4 stopped; 13 messages were not delivered and are lost",
+    expect(lastLine(STATES.HOLDING(), 12)).toBe(
+      "log 5 stopped; 13 messages wait for the next start",
     );
   });
 
-  test("sends on what waits while it has the time, and makes no new messages", () => {
+  test("tells those that are lost, when they are in memory only", () => {
+    for (const [count, line] of [
+      [0, "log 5 stopped"],
+      [1, "log 4 stopped; 1 message in memory is lost"],
+      [2, "log 4 stopped; 2 messages in memory are lost"],
+    ] as const) {
+      const rig = new Rig(settings({ data: { isDurable: false } }));
+      rig.turn.start();
+      expect(lastLine(rig, count)).toBe(line);
+    }
+  });
+
+  test("makes and sends no new messages: those that wait are on disk", () => {
     const rig = new Rig(settings({ telemetry: { intervalS: 1 }, data: { inFlightMax: 1 } }));
     rig.online();
     rig.accept("a", "b", "c");
     stop(rig);
-    const texts: string[] = [];
-    for (let round = 0; round < 3; round++) {
-      const [message] = rig.messages();
-      texts.push(message?.payload ?? "");
-      rig.pass(2000);
-      rig.turn.onData(puback(message!.identifier));
-    }
-    expect(texts).toEqual(["a", "b", "c"]);
+    const [message] = rig.messages();
+    expect(message?.payload).toBe("a");
+    rig.pass(2000);
+    rig.turn.onData(puback(message!.identifier));
     expect(rig.sent().map((one) => one.type)).toEqual([14]);
     rig.close();
-    expect(rig.take(true).slice(-2)).toEqual(["log 5 stopped", "exit 0"]);
+    expect(rig.take(true).slice(-2)).toEqual([
+      "log 5 stopped; 2 messages wait for the next start",
+      "exit 0",
+    ]);
+    expect(rig.shelf.size).toBe(2);
   });
 
   test("of a held or renewed connection loses nothing: what waits goes out with the next", () => {

@@ -4,15 +4,17 @@
 
 import { expect, test } from "bun:test";
 import { Cause } from "../../src/core/effects.ts";
-import { Refused } from "../../src/core/outbox.ts";
-import { OUTBOX_BYTES } from "../../src/limits.ts";
+import { Refused, WhenFull } from "../../src/core/outbox.ts";
+import type { Settings } from "../../src/core/settings.ts";
+import { Fate } from "../../src/core/tally.ts";
+import { messageBytes } from "../../src/kit/key.ts";
 import { connack, puback, publish, Rig, type Sent, SIGNATURE, settings, suback } from "../rig.ts";
 
-/** A rig with `count` messages accepted before the first connection. */
+/** A rig with `count` messages accepted before the first connection stands. */
 function loaded(count: number, window = 8): Rig {
   const rig = new Rig(settings({ data: { inFlightMax: window } }));
-  rig.accept(...Array.from({ length: count }, (_, index) => `m${index + 1}`));
   rig.greet();
+  rig.accept(...Array.from({ length: count }, (_, index) => `m${index + 1}`));
   return rig;
 }
 
@@ -28,7 +30,7 @@ test("the window is respected and filled again by each PUBACK", () => {
   const rig = loaded(6, 3);
   rig.turn.onData(connack());
   expect(brief(rig.messages())).toEqual(["m1#2", "m2#3", "m3#4"]);
-  rig.turn.onData(puback(2));
+  rig.acknowledge(2);
   expect(brief(rig.messages())).toEqual(["m4#5"]);
   rig.turn.onData(Uint8Array.from([...puback(3), ...puback(4)]));
   expect(brief(rig.messages())).toEqual(["m5#6", "m6#7"]);
@@ -39,10 +41,11 @@ test("PUBACKs in any order release each its message", () => {
   rig.turn.onData(connack());
   const { outbox, counters } = rig.turn.agent.machines;
   for (const identifier of [4, 2, 3]) rig.turn.onData(puback(identifier));
-  expect([outbox.acknowledged, outbox.inFlight, outbox.isEmpty]).toEqual([3, 0, true]);
+  const { inFlight } = outbox.window;
+  expect([rig.tally(Fate.ACKNOWLEDGED), inFlight, outbox.isEmpty]).toEqual([3, 0, true]);
   rig.turn.onData(puback(2));
   expect(counters.stray).toBe(1);
-  expect(outbox.acknowledged).toBe(3);
+  expect(rig.tally(Fate.ACKNOWLEDGED)).toBe(3);
 });
 
 test("after a loss: DUP, the same identifiers, the same order, none that was acknowledged", () => {
@@ -72,7 +75,7 @@ test("redelivery over several losses keeps identifier and order", () => {
     rig.redial();
     rig.secure();
   }
-  expect(rig.turn.agent.machines.outbox.redelivered).toBe(6);
+  expect(rig.turn.agent.machines.outbox.window.redelivered).toBe(6);
 });
 
 test("messages go out before the SUBACK", () => {
@@ -104,7 +107,7 @@ test("what a full transmit buffer leaves out keeps its turn and its identifier",
   const big = "x".repeat(200_000);
   // The third would fit, but then the reserve would not.
   rig.accept(`1${big}`, `2${big}`, `3${big.slice(0, 100_000)}`, `4${big}`);
-  expect(rig.turn.agent.machines.outbox.inFlight).toBe(2);
+  expect(rig.turn.agent.machines.outbox.window.inFlight).toBe(2);
   // Acknowledgements, pings and twin requests still find room.
   rig.turn.onData(suback(1));
   rig.socketRoom = Number.POSITIVE_INFINITY;
@@ -119,15 +122,15 @@ test("a reload changes the window of the connection that stands", () => {
   rig.turn.onData(connack());
   expect(brief(rig.messages())).toHaveLength(4);
   rig.turn.onSettings(settings({ data: { inFlightMax: 1 } }));
-  for (const identifier of [2, 3, 4]) rig.turn.onData(puback(identifier));
+  rig.acknowledge(2, 3, 4);
   expect(brief(rig.messages())).toEqual([]);
   rig.turn.onSettings(settings({ data: { inFlightMax: 3 } }));
   expect(brief(rig.messages())).toEqual(["m5#6", "m6#7"]);
 });
 
 /** A rig that has asked for the signature of its renewal; nothing is in flight. */
-function beforeRenewal(): Rig {
-  const rig = new Rig(settings({ data: { inFlightMax: 2 } }));
+function beforeRenewal(data: Partial<Settings["data"]> = {}): Rig {
+  const rig = new Rig(settings({ data: { inFlightMax: 2, ...data } }));
   rig.online();
   rig.answerReport();
   rig.toRenewal();
@@ -156,29 +159,33 @@ test("renewal waits for what is in flight, then DISCONNECT, CONNECT; nothing is 
 });
 
 test("renewal with a full backlog accepts what fits, refuses the rest and loses nothing", () => {
-  const rig = beforeRenewal();
+  const { data } = settings({});
+  const bytesMax = 1_000_000;
+  const bounds = { ...data.bounds, bytesMax, whenFull: WhenFull.REFUSE };
+  const rig = beforeRenewal({ bounds });
   rig.turn.onSigned(SIGNATURE);
   expect(rig.take()).toContain("end");
   const { outbox } = rig.turn.agent.machines;
-  const before = outbox.accepted;
-  const text = new Uint8Array(200_000);
-  const topic = new TextEncoder().encode("t");
+  const before = rig.tally(Fate.ACCEPTED);
+  const text = "x".repeat(200_000);
   let fits = 0;
-  while (outbox.accept(topic, text) === Refused.NO) fits++;
-  expect(fits).toBe(Math.floor(OUTBOX_BYTES / 200_001));
+  while (rig.offer(text) === Refused.NO) fits++;
+  expect(fits).toBe(Math.floor(bytesMax / messageBytes(0, text.length)));
+  rig.turn.onWritable();
+  rig.settle();
   rig.sent();
   rig.close();
   rig.secure();
   rig.turn.onData(connack(0, true));
   let delivered = 0;
   for (let open = rig.messages(); open.length > 0; open = rig.messages()) {
-    expect(open.every((message) => message.payload.length === 200_000)).toBe(true);
+    expect(open.every((message) => message.payload.length === text.length)).toBe(true);
     delivered += open.length;
-    for (const { identifier } of open) rig.turn.onData(puback(identifier));
+    rig.acknowledge(...open.map(({ identifier }) => identifier));
   }
   expect(delivered).toBe(fits);
   expect(outbox.isEmpty).toBe(true);
-  expect(outbox.accepted - before).toBe(fits);
+  expect(rig.tally(Fate.ACCEPTED) - before).toBe(fits);
 });
 
 test("a hub that withholds a PUBACK cannot hold up the renewal: DISCONNECT, then DUP", () => {
@@ -209,19 +216,59 @@ test("a PUBACK that arrives behind our DISCONNECT still counts, a PUBLISH waits"
   expect(rig.turn.agent.machines.counters.stray).toBe(1);
 });
 
-test("a stop gives messages their time, those that wait as well", () => {
+test("a stop gives what is in flight its time; what waits stays in the store", () => {
   const rig = loaded(3, 2);
   rig.turn.onData(connack());
-  rig.messages();
+  expect(brief(rig.messages())).toEqual(["m1#2", "m2#3"]);
   rig.turn.stop();
   rig.turn.onData(puback(2));
-  const [last] = rig.messages();
-  expect(last?.payload).toBe("m3");
-  rig.turn.onData(puback(3));
   expect(rig.sent()).toEqual([]);
   expect(rig.take()).not.toContain("exit 0");
-  rig.turn.onData(puback(last!.identifier));
+  rig.turn.onData(puback(3));
   expect(rig.sent().map((one) => one.type)).toEqual([14]);
   rig.close();
-  expect(rig.take()).toEqual(["end", "exit 0"]);
+  expect(rig.take(true)).toEqual([
+    "end",
+    "log 5 stopped; 1 message waits for the next start",
+    "exit 0",
+  ]);
+  expect(rig.shelf.size).toBe(1);
+});
+
+test("nothing is sent before the disk has it, and then at once", () => {
+  const rig = loaded(0);
+  rig.turn.onData(connack());
+  rig.offer("m1");
+  rig.turn.onWritable();
+  expect(rig.messages()).toEqual([]);
+  rig.settle();
+  expect(brief(rig.messages())).toEqual(["m1#2"]);
+  rig.offer("m2");
+  rig.turn.onWritable();
+  rig.offer("m3");
+  rig.turn.onWritable();
+  expect(rig.messages()).toEqual([]);
+  // m3 came while the sync of m2 was in the air, and has one of its own.
+  rig.shelf.answer();
+  rig.turn.onStoreSynced("");
+  expect(brief(rig.messages())).toEqual(["m2#3"]);
+  rig.settle();
+  expect(brief(rig.messages())).toEqual(["m3#4"]);
+});
+
+test("a rate limit wakes for each message, and never while a stop waits", () => {
+  const drain = { sharePercent: 20, limit: { average: 1, unitMs: 1000, burst: 1 } };
+  const rig = new Rig(settings({ data: { drain } }));
+  rig.greet();
+  rig.accept("m1", "m2", "m3");
+  rig.turn.onData(connack());
+  expect(brief(rig.messages())).toEqual(["m1#2"]);
+  rig.pass(1000);
+  expect(brief(rig.messages())).toEqual(["m2#3"]);
+  rig.turn.stop();
+  const before = rig.nowMs;
+  // The next thing to happen is the end of the quiesce, not a wake to send.
+  rig.pass(2000);
+  expect(rig.alarmMs).toBeGreaterThan(before + 2000);
+  expect(rig.messages()).toEqual([]);
 });

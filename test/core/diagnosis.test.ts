@@ -117,6 +117,11 @@ describe("each cause without details", () => {
     ],
     [Cause.PINGRESP_TIMEOUT, "no answer to a ping: the link is dead or the hub overloaded"],
     [Cause.TWIN_TIMEOUT, "no answer to twin requests: the link is dead or the hub overloaded"],
+    [
+      Cause.CONGESTED,
+      "the hub acknowledged nothing for in-flight-messages.congestion-timeout though the window " +
+        "was full",
+    ],
     [Cause.SIGN_FAILED, "the device key did not sign the token"],
     [Cause.SIGN_TIMEOUT, "the device key took too long to sign the token"],
     [Cause.DPS_FAILED, "not registered"],

@@ -5,6 +5,7 @@
 import { expect, test } from "bun:test";
 import { AgentState } from "../../src/core/agent.ts";
 import type { Cause } from "../../src/core/effects.ts";
+import { Fate } from "../../src/core/tally.ts";
 import { TwinState } from "../../src/core/twin.ts";
 import { Prng } from "../../src/kit/prng.ts";
 import {
@@ -165,11 +166,14 @@ test("left alone with a good hub afterwards, all is delivered and in step", () =
     rig.sent();
     rig.secure();
     rig.turn.onData(connack(0, true));
-    for (let at = 0; at < 300; at++) help(rig);
+    for (let at = 0; at < 300; at++) {
+      help(rig);
+      rig.settle();
+    }
     const { outbox, traffic, lamps } = agent.machines;
     expect(agent.state).toBe(AgentState.ONLINE);
     expect(outbox.isEmpty).toBe(true);
-    expect(outbox.acknowledged).toBe(outbox.accepted);
+    expect(rig.tally(Fate.ACKNOWLEDGED)).toBe(rig.tally(Fate.ACCEPTED));
     expect(traffic.twin.version).toBe(3);
     for (const one of lamps.all) expect([one.lit, one.fault]).toEqual([one.wanted, ""]);
     expect(lamps.takeReport()).toBe("");

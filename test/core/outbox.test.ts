@@ -1,279 +1,304 @@
-// Outbox, tested against a queue that keeps each message as an object of its own.
-// Neighbours: `src/core/outbox.ts`; `session` sends from it, `delivery` tests both on the wire.
-// Invariant: the model shares nothing with the byte ring; bytes are compared one by one.
+// Outbox, tested: what is accepted, what is refused, and in which order it goes.
+// Neighbours: `src/core/outbox.ts`; `stock` has it over a store in memory; `room.test` has what
+// gives way, `expiry.test` what is over; `delivery` has all on the wire.
+// Invariant: what was sent is read back from the window, byte by byte.
 
 import { describe, expect, test } from "bun:test";
-import fc from "fast-check";
-import { Outbox, Refused } from "../../src/core/outbox.ts";
-import { Broken } from "../../src/kit/assert.ts";
+import { StoreOutcome } from "../../src/core/effects.ts";
+import { Refused } from "../../src/core/outbox.ts";
+import { Fate } from "../../src/core/tally.ts";
+import { PENDING_MESSAGES } from "../../src/limits.ts";
+import { Shelf } from "../shelf.ts";
+import { Stock, TOPIC, WALL_S } from "./stock.ts";
+
+describe("accepted", () => {
+  test("is what is durable, and nothing else is sent", () => {
+    const stock = new Stock();
+    const { outbox, shelf } = stock;
+    expect(stock.offer("a")).toBe(Refused.NO);
+    expect(stock.send()).toEqual([]);
+    outbox.journal.commit(0);
+    expect(stock.send()).toEqual([]);
+    expect(outbox.tally.of(7, Fate.ACCEPTED)).toBe(0);
+    shelf.answer();
+    outbox.journal.onSynced(0, "");
+    expect(outbox.tally.of(7, Fate.ACCEPTED)).toBe(1);
+    expect(stock.send()).toEqual(["a"]);
+  });
+
+  test("waits over a restart and a power cut until the hub has it", () => {
+    const shelf = new Shelf();
+    const first = new Stock({ shelf });
+    first.accept("a", "b");
+    first.offer("not durable");
+    first.outbox.journal.commit(0);
+    shelf.crash(false);
+    const second = new Stock({ shelf });
+    expect(second.logs()).toEqual(["2 messages wait from an earlier run"]);
+    expect(second.drain()).toEqual(["a", "b"]);
+    second.outbox.close();
+    expect(new Stock({ shelf }).outbox.isEmpty).toBe(true);
+  });
+
+  test("a stop makes what was offered last durable, too", () => {
+    const shelf = new Shelf();
+    const first = new Stock({ shelf });
+    first.offer("a");
+    first.outbox.close();
+    expect(first.outbox.tally.of(7, Fate.ACCEPTED)).toBe(1);
+    const second = new Stock({ shelf });
+    expect(second.logs()).toEqual(["1 message waits from an earlier run"]);
+    expect(second.drain()).toEqual(["a"]);
+  });
+});
+
+describe("refused", () => {
+  test("is what the store does not take, counted, and said once a trouble", () => {
+    const stock = new Stock();
+    const { outbox, shelf } = stock;
+    shelf.outcome = StoreOutcome.REFUSED;
+    shelf.detail = "database or disk is full";
+    for (let at = 0; at < 3; at++) {
+      stock.offer("x", 2);
+      stock.offer("y", 8);
+      stock.nowMs += 1000;
+      outbox.journal.commit(stock.nowMs);
+      outbox.onDeadline(stock.nowMs, WALL_S);
+    }
+    expect(outbox.tally.of(2, Fate.REFUSED_STORE)).toBe(3);
+    expect(outbox.tally.of(8, Fate.REFUSED_STORE)).toBe(3);
+    expect(stock.logs()).toEqual(["messages are not accepted: database or disk is full"]);
+    expect([outbox.count, outbox.bytes]).toEqual([0, 0]);
+    shelf.outcome = StoreOutcome.DONE;
+    stock.nowMs += 1000;
+    outbox.onDeadline(stock.nowMs, WALL_S);
+    stock.accept("z");
+    expect(stock.logs()).toEqual(["messages are accepted again; 6 were not"]);
+    expect(stock.drain()).toEqual(["z"]);
+  });
+
+  test("is more at once than may be on its way, without a mistake in the counts", () => {
+    const stock = new Stock({ bounds: { bytesMax: 1e9 } });
+    const { outbox, shelf } = stock;
+    const fill = () => {
+      for (let at = 0; at < PENDING_MESSAGES; at++) expect(stock.offer("", at % 10)).toBe(0);
+      expect(stock.offer("", 4)).toBe(Refused.STORE);
+    };
+    fill();
+    outbox.journal.commit(0);
+    // As many again, while the first are in the air.
+    fill();
+    shelf.answer();
+    outbox.journal.onSynced(0, "");
+    expect(outbox.tally.sum(Fate.ACCEPTED)).toBe(PENDING_MESSAGES);
+    stock.settle();
+    expect(outbox.tally.sum(Fate.ACCEPTED)).toBe(2 * PENDING_MESSAGES);
+    expect(outbox.tally.of(4, Fate.REFUSED_STORE)).toBe(2);
+    expect(outbox.tally.of(9, Fate.ACCEPTED)).toBe(2 * Math.floor(PENDING_MESSAGES / 10));
+  });
+
+  test("is what is longer than hub, topic or settings allow", () => {
+    const most = 1000;
+    const stock = new Stock({ bounds: { messageBytesMax: most, bodyBytesMax: 950 } });
+    const { outbox } = stock;
+    const left = most - TOPIC.length;
+    const offer = (bag: number, body: number) =>
+      outbox.offer(7, 0, "x".repeat(bag), new Uint8Array(body), WALL_S);
+    expect(offer(left - 900, 900)).toBe(Refused.NO);
+    expect(offer(left - 900, 901)).toBe(Refused.TOO_LONG);
+    expect(offer(0, 951)).toBe(Refused.TOO_LONG);
+    const wide = new Stock();
+    const topic = 0xffff - TOPIC.length;
+    const bag = (length: number) => wide.outbox.offer(7, 0, "x".repeat(length), NONE, WALL_S);
+    expect(bag(topic)).toBe(Refused.NO);
+    expect(bag(topic + 1)).toBe(Refused.TOO_LONG);
+    expect(wide.outbox.tally.of(7, Fate.REFUSED_LONG)).toBe(1);
+    // It is taken by the window, too.
+    wide.settle();
+    expect(wide.send()).toEqual([""]);
+  });
+
+  test("before anybody knows the device, room is kept for the longest topic", () => {
+    const stock = new Stock({ topic: "", bounds: { messageBytesMax: 2000 } });
+    const offer = (body: number) => stock.outbox.offer(7, 0, "", new Uint8Array(body), WALL_S);
+    expect(offer(2000 - 820)).toBe(Refused.NO);
+    expect(offer(2000 - 819)).toBe(Refused.TOO_LONG);
+  });
+
+  test("is everything while there is no store", () => {
+    const shelf = new Shelf();
+    shelf.isStuck = true;
+    shelf.detail = "EACCES: permission denied";
+    const stock = new Stock({ shelf });
+    expect(stock.logs().join("\n")).toContain("make [agent] state-dir writable");
+    expect(stock.offer("x")).toBe(Refused.STORE);
+    expect(stock.outbox.tally.of(7, Fate.REFUSED_STORE)).toBe(1);
+    stock.fill();
+    expect(stock.window.isEmpty).toBe(true);
+    shelf.isStuck = false;
+    stock.nowMs = stock.outbox.deadlineMs;
+    stock.outbox.onDeadline(stock.nowMs, WALL_S);
+    expect(stock.logs()).toEqual(["the store takes messages again"]);
+    stock.accept("y");
+    expect(stock.drain()).toEqual(["y"]);
+  });
+});
+
+describe("what is acknowledged", () => {
+  test("keeps its place in the window until its removal is written", () => {
+    const stock = new Stock();
+    const { outbox, shelf } = stock;
+    stock.accept("a", "b", "c", "d", "e");
+    expect(stock.send(2)).toEqual(["a", "b"]);
+    // Something else is in the air when the acknowledgement comes.
+    stock.offer("f");
+    outbox.journal.commit(0);
+    outbox.release(1);
+    outbox.journal.commit(0);
+    expect(stock.send(2)).toEqual([]);
+    expect(shelf.size).toBe(6);
+    shelf.answer();
+    outbox.journal.onSynced(0, "");
+    expect(shelf.size).toBe(5);
+    expect(stock.send(2)).toEqual(["c"]);
+  });
+
+  test("holds up nobody while the store takes nothing", () => {
+    const stock = new Stock();
+    const { outbox, shelf } = stock;
+    stock.accept("a", "b", "c");
+    expect(stock.send(1)).toEqual(["a"]);
+    shelf.outcome = StoreOutcome.REFUSED;
+    outbox.release(1);
+    outbox.journal.commit(0);
+    expect(stock.send(1)).toEqual(["b"]);
+    outbox.release(2);
+    expect(stock.send(1)).toEqual(["c"]);
+    shelf.outcome = StoreOutcome.DONE;
+    outbox.release(3);
+    outbox.onDeadline(outbox.journal.deadlineMs, stock.wallS);
+    stock.settle();
+    expect([outbox.count, shelf.size]).toEqual([0, 0]);
+  });
+});
+
+test("what was in flight is forgotten when it shall be; what never was, goes out", () => {
+  const stock = new Stock();
+  stock.accept("a", "b", "c");
+  stock.fill(2);
+  stock.window.sent(1, 0);
+  stock.window.rewind();
+  stock.outbox.forget();
+  expect(stock.outbox.tally.of(7, Fate.UNCONFIRMED)).toBe(1);
+  expect(stock.drain()).toEqual(["b", "c"]);
+});
+
+describe("another identity", () => {
+  test("sends what waits, and what was never acknowledged, under its own name and as new", () => {
+    const stock = new Stock();
+    stock.accept("a", "b", "c");
+    expect(stock.send(2)).toEqual(["a", "b"]);
+    stock.window.rewind();
+    stock.outbox.identify("devices/other/messages/events/");
+    stock.fill();
+    expect(stock.window.oldestTopic()).toBe("devices/other/messages/events/");
+    expect(stock.window.identifier).toBe(0);
+    expect(stock.send()).toEqual(["a", "b", "c"]);
+    stock.acknowledge();
+    expect(stock.outbox.isEmpty).toBe(true);
+  });
+
+  test("that is the same one changes nothing: what goes again is known as such", () => {
+    const stock = new Stock();
+    stock.accept("a");
+    stock.send();
+    stock.window.rewind();
+    stock.outbox.identify(TOPIC);
+    expect([stock.window.count, stock.window.identifier]).toEqual([1, 1]);
+  });
+
+  test("with a longer name gives up what the hub would refuse for ever", () => {
+    const stock = new Stock({ bounds: { messageBytesMax: TOPIC.length + 10 } });
+    stock.accept("x".repeat(10), "y");
+    stock.outbox.identify(`${TOPIC}longer`);
+    expect(stock.drain()).toEqual(["y"]);
+    expect(stock.outbox.tally.of(7, Fate.OUTGROWN)).toBe(1);
+  });
+});
+
+describe("a store that was made anew", () => {
+  test("without some messages on their way sends them all the same, and counts right", () => {
+    const stock = new Stock();
+    const { outbox, shelf } = stock;
+    stock.accept("a", "b", "c", "d", "e");
+    expect(stock.send(3)).toEqual(["a", "b", "c"]);
+    shelf.break(2);
+    stock.offer("f");
+    outbox.journal.commit(stock.nowMs);
+    // f was in the write that found it broken.
+    expect(outbox.tally.of(7, Fate.REFUSED_STORE)).toBe(0);
+    outbox.onDeadline(stock.nowMs, stock.wallS);
+    stock.settle();
+    expect(outbox.count).toBe(6);
+    stock.acknowledge();
+    expect(stock.drain()).toEqual(["d", "e", "f"]);
+    expect([outbox.count, outbox.bytes]).toEqual([0, 0]);
+    expect(outbox.tally.of(7, Fate.ACKNOWLEDGED)).toBe(6);
+  });
+
+  test("while a read was broken off goes on where it was", () => {
+    const stock = new Stock();
+    const { outbox, shelf } = stock;
+    stock.accept("a", "b");
+    shelf.isUnreadable = true;
+    expect(stock.send()).toEqual([]);
+    shelf.isUnreadable = false;
+    outbox.onDeadline(stock.nowMs, stock.wallS);
+    stock.settle();
+    expect(stock.drain()).toEqual(["a", "b"]);
+  });
+});
+
+test("a damaged message is counted, and those behind it are sent", () => {
+  const stock = new Stock();
+  stock.accept("a", "b", "c");
+  stock.shelf.damage("b");
+  expect(stock.drain(1)).toEqual(["a", "c"]);
+  expect(stock.outbox.tally.of(7, Fate.DAMAGED)).toBe(1);
+  expect([stock.outbox.count, stock.outbox.bytes]).toEqual([0, 0]);
+});
+
+describe("order", () => {
+  test("the most urgent go first, the others get their share, each in its order", () => {
+    const stock = new Stock({ drain: { sharePercent: 25, limit: null } });
+    for (let at = 1; at <= 6; at++) stock.offer(`u${at}`, 1);
+    for (let at = 1; at <= 3; at++) stock.offer(`l${at}`, 8);
+    stock.settle();
+    expect(stock.drain(1)).toEqual(["u1", "u2", "u3", "l1", "u4", "u5", "u6", "l2", "l3"]);
+  });
+
+  test("an urgent message goes before all others at the next place", () => {
+    const stock = new Stock();
+    stock.accept(...Array.from({ length: 40 }, (_, at) => `${at}`));
+    expect(stock.send(2)).toEqual(["0", "1"]);
+    stock.offer("urgent", 0);
+    stock.settle();
+    stock.acknowledge();
+    expect(stock.send(2)).toEqual(["urgent", "2"]);
+  });
+
+  test("a rate limit says when to come again, and a pause forgets it", () => {
+    const limit = { average: 1, unitMs: 1000, burst: 1 };
+    const stock = new Stock({ drain: { sharePercent: 20, limit } });
+    stock.accept("a", "b");
+    expect(stock.send()).toEqual(["a"]);
+    expect(stock.outbox.resumeMs).toBe(1000);
+    stock.outbox.pause();
+    expect(stock.outbox.resumeMs).toBe(Number.POSITIVE_INFINITY);
+    stock.nowMs = 1000;
+    stock.wallS += 1;
+    expect(stock.send()).toEqual(["b"]);
+  });
+});
 
 const NONE = new Uint8Array(0);
-
-/** `length` bytes that nothing else has. */
-function bytes(length: number, seed: number): Uint8Array {
-  return Uint8Array.from({ length }, (_, at) => (seed * 31 + at * 7 + 1) & 0xff);
-}
-
-/** The message at the cursor, copied. */
-function next(outbox: Outbox): { topic: Uint8Array; payload: Uint8Array } {
-  const { topicStart, topicEnd, payloadEnd } = outbox;
-  return {
-    topic: outbox.bytes.slice(topicStart, topicEnd),
-    payload: outbox.bytes.slice(topicEnd, payloadEnd),
-  };
-}
-
-interface Message {
-  readonly topic: Uint8Array;
-  readonly payload: Uint8Array;
-  identifier: number;
-  isSent: boolean;
-  sentMs: number;
-  isReleased: boolean;
-}
-
-/** The same promises, kept with plain objects. */
-class Model {
-  queue: Message[] = [];
-  accepted = 0;
-  acknowledged = 0;
-  redelivered = 0;
-
-  accept(topic: Uint8Array, payload: Uint8Array): void {
-    const fresh = { identifier: 0, isSent: false, sentMs: 0, isReleased: false };
-    this.queue.push({ topic, payload, ...fresh });
-    this.accepted++;
-  }
-
-  get open(): Message[] {
-    return this.queue.filter((message) => !message.isReleased);
-  }
-
-  get inFlight(): Message[] {
-    return this.open.filter((message) => message.isSent);
-  }
-
-  get next(): Message | undefined {
-    return this.open.find((message) => !message.isSent);
-  }
-
-  send(identifier: number, nowMs: number): void {
-    const message = this.next!;
-    if (message.identifier !== 0) this.redelivered++;
-    Object.assign(message, { identifier, isSent: true, sentMs: nowMs });
-  }
-
-  release(identifier: number): boolean {
-    const message = this.inFlight.find((one) => one.identifier === identifier);
-    if (message === undefined) return false;
-    message.isReleased = true;
-    this.acknowledged++;
-    while (this.queue[0]?.isReleased) this.queue.shift();
-    return true;
-  }
-
-  rewind(): void {
-    for (const message of this.queue) message.isSent = false;
-  }
-}
-
-/** Holds everything that can be asked of an outbox against the model. */
-function compare(outbox: Outbox, model: Model): void {
-  const { inFlight, open } = model;
-  expect(outbox.inFlight).toBe(inFlight.length);
-  expect(outbox.waiting).toBe(open.length - inFlight.length);
-  expect(outbox.isEmpty).toBe(open.length === 0);
-  const { accepted, acknowledged, redelivered } = model;
-  const { accepted: a, acknowledged: b, redelivered: c } = outbox;
-  expect([a, b, c]).toEqual([accepted, acknowledged, redelivered]);
-  const oldest = Math.min(...inFlight.map((message) => message.sentMs));
-  expect(outbox.oldestSentMs).toBe(oldest);
-  const topic = open[0]?.topic ?? NONE;
-  expect(outbox.oldestTopic()).toBe(
-    Array.from(topic, (byte) => String.fromCharCode(byte)).join(""),
-  );
-  const owners = open.filter((message) => message.identifier !== 0);
-  for (const { identifier } of owners) expect(outbox.owns(identifier)).toBe(true);
-  const upcoming = model.next;
-  expect(outbox.hasNext()).toBe(upcoming !== undefined);
-  if (upcoming === undefined) return;
-  expect(outbox.identifier).toBe(upcoming.identifier);
-  expect(next(outbox)).toEqual({ topic: upcoming.topic, payload: upcoming.payload });
-}
-
-const accept = fc.record({
-  kind: fc.constant("accept"),
-  topic: fc.integer({ min: 1, max: 12 }),
-  n: fc.oneof(fc.nat(6), fc.nat(20)),
-});
-const other = (kind: string) =>
-  fc.record({ kind: fc.constant(kind), topic: fc.nat(), n: fc.nat(9) });
-const step = fc.oneof(
-  { weight: 6, arbitrary: accept },
-  { weight: 6, arbitrary: other("send") },
-  { weight: 5, arbitrary: other("release") },
-  { weight: 1, arbitrary: other("rewind") },
-);
-
-test("behaves as the model does, whatever is asked in whatever order", () => {
-  fc.assert(
-    fc.property(
-      fc.array(step, { maxLength: 250, size: "max" }),
-      fc.constantFrom(2, 8, 64),
-      (steps, slots) => {
-        const outbox = new Outbox(new Uint8Array(61), slots, 24);
-        const model = new Model();
-        let clock = 0;
-        let identifier = 0;
-        for (const { kind, topic, n } of steps) {
-          clock++;
-          if (kind === "accept") {
-            const [name, payload] = [bytes(topic, clock), bytes(n, clock + 5)];
-            const refused = outbox.accept(name, payload);
-            if (topic + n > 24) expect(refused).toBe(Refused.TOO_LONG);
-            else if (model.queue.length === 0) expect(refused).toBe(Refused.NO);
-            if (refused === Refused.NO) model.accept(name, payload);
-          } else if (kind === "send" && outbox.hasNext()) {
-            if (outbox.identifier === 0) identifier++;
-            const under = outbox.identifier === 0 ? identifier : outbox.identifier;
-            outbox.sent(under, clock);
-            model.send(under, clock);
-          } else if (kind === "release") {
-            // Now and then one that nobody has.
-            const { inFlight } = model;
-            const known = n < 9 ? inFlight[n % Math.max(inFlight.length, 1)] : undefined;
-            const under = known?.identifier ?? 4000 + n;
-            expect(outbox.release(under)).toBe(model.release(under));
-            if (under < 4000) expect(outbox.owns(under)).toBe(false);
-          } else if (kind === "rewind") {
-            outbox.rewind();
-            model.rewind();
-          }
-          compare(outbox, model);
-        }
-      },
-    ),
-    { numRuns: 300 },
-  );
-});
-
-test("accepts whatever fits in a row, and refuses only what does not", () => {
-  const sizes = fc.array(fc.integer({ min: 1, max: 30 }), {
-    minLength: 1,
-    maxLength: 200,
-    size: "max",
-  });
-  fc.assert(
-    fc.property(sizes, fc.integer({ min: 1, max: 6 }), (lengths, held) => {
-      // A ring with `held` of the newest messages in it, as in the middle of a busy day.
-      const outbox = new Outbox(new Uint8Array(256), 16, 30);
-      let identifier = 0;
-      let lengthsHeld: number[] = [];
-      for (const length of lengths) {
-        expect(outbox.accept(bytes(length, identifier), NONE)).toBe(Refused.NO);
-        lengthsHeld.push(length);
-        outbox.sent(++identifier, 0);
-        if (lengthsHeld.length < held) continue;
-        outbox.release(identifier - held + 1);
-        lengthsHeld = lengthsHeld.slice(1);
-      }
-      expect(outbox.inFlight).toBe(lengthsHeld.length);
-    }),
-  );
-});
-
-describe("bounds", () => {
-  test("a full ring of slots or bytes refuses, and takes again what is released", () => {
-    const bySlots = new Outbox(new Uint8Array(1000), 4, 100);
-    for (let at = 0; at < 4; at++) expect(bySlots.accept(bytes(1, at), NONE)).toBe(Refused.NO);
-    expect(bySlots.accept(bytes(1, 9), NONE)).toBe(Refused.FULL);
-    bySlots.sent(1, 0);
-    bySlots.release(1);
-    expect(bySlots.accept(bytes(1, 9), NONE)).toBe(Refused.NO);
-    const byBytes = new Outbox(new Uint8Array(100), 64, 100);
-    expect(byBytes.accept(bytes(50, 1), bytes(50, 2))).toBe(Refused.NO);
-    expect(byBytes.accept(bytes(1, 3), NONE)).toBe(Refused.FULL);
-    byBytes.sent(1, 0);
-    byBytes.release(1);
-    expect(byBytes.accept(bytes(100, 3), NONE)).toBe(Refused.NO);
-    expect([bySlots.refused, byBytes.refused]).toEqual([1, 1]);
-  });
-
-  test("the last byte is of use, before the wrap and behind it", () => {
-    const outbox = new Outbox(new Uint8Array(100), 8, 100);
-    let identifier = 0;
-    const pass = () => {
-      outbox.sent(++identifier, 0);
-      outbox.release(identifier);
-    };
-    for (const length of [60, 40]) expect(outbox.accept(bytes(length, 1), NONE)).toBe(Refused.NO);
-    pass();
-    expect(outbox.accept(bytes(61, 2), NONE)).toBe(Refused.FULL);
-    for (const length of [30, 30]) expect(outbox.accept(bytes(length, 3), NONE)).toBe(Refused.NO);
-    expect(outbox.accept(bytes(1, 4), NONE)).toBe(Refused.FULL);
-    expect(next(outbox).topic).toEqual(bytes(40, 1));
-    pass();
-    expect(outbox.accept(bytes(40, 5), NONE)).toBe(Refused.NO);
-    expect(outbox.accept(bytes(1, 6), NONE)).toBe(Refused.FULL);
-    for (const [length, seed] of [
-      [30, 3],
-      [30, 3],
-      [40, 5],
-    ] as const) {
-      expect(next(outbox).topic).toEqual(bytes(length, seed));
-      pass();
-    }
-    expect(outbox.isEmpty).toBe(true);
-  });
-
-  test("a message has at most so many bytes, topic and payload together", () => {
-    const outbox = new Outbox(new Uint8Array(1000), 8, 100);
-    expect(outbox.accept(bytes(1, 1), bytes(100, 2))).toBe(Refused.TOO_LONG);
-    expect(outbox.accept(bytes(1, 1), bytes(99, 2))).toBe(Refused.NO);
-    const large = new Outbox(new Uint8Array(200_000), 8, 200_000);
-    expect(large.accept(bytes(0x1_0000, 1), NONE)).toBe(Refused.TOO_LONG);
-    expect(large.accept(bytes(0xffff, 1), NONE)).toBe(Refused.NO);
-  });
-
-  test("a refused message leaves everything as it was", () => {
-    const outbox = new Outbox(new Uint8Array(20), 8, 20);
-    outbox.accept(bytes(10, 1), NONE);
-    outbox.accept(bytes(11, 2), NONE);
-    expect(outbox.waiting).toBe(1);
-    expect(next(outbox).topic).toEqual(bytes(10, 1));
-  });
-
-  test("a message without topic, and slots that are no power of two, are defects", () => {
-    expect(() => new Outbox(new Uint8Array(10), 8, 10).accept(NONE, bytes(1, 1))).toThrow(Broken);
-    expect(() => new Outbox(new Uint8Array(10), 6, 10)).toThrow(Broken);
-  });
-});
-
-test("what waits is counted without what was released behind an older message", () => {
-  const outbox = new Outbox(new Uint8Array(100), 8, 10);
-  for (let at = 1; at <= 3; at++) {
-    outbox.accept(bytes(1, at), NONE);
-    outbox.sent(at, at);
-  }
-  outbox.release(2);
-  outbox.release(3);
-  expect([outbox.waiting, outbox.inFlight]).toEqual([0, 1]);
-  outbox.rewind();
-  expect([outbox.waiting, outbox.inFlight]).toEqual([1, 0]);
-});
-
-test("a released message does not come back after a loss", () => {
-  const outbox = new Outbox(new Uint8Array(100), 8, 10);
-  for (let at = 1; at <= 3; at++) {
-    outbox.accept(bytes(1, at), NONE);
-    outbox.sent(at, at);
-  }
-  outbox.release(2);
-  outbox.rewind();
-  const order: number[] = [];
-  while (outbox.hasNext()) {
-    order.push(outbox.identifier);
-    outbox.sent(outbox.identifier, 9);
-  }
-  expect(order).toEqual([1, 3]);
-});

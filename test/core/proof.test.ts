@@ -3,8 +3,8 @@
 // Invariant: no secret can be shown by a message about its row.
 
 import { expect, test } from "bun:test";
+import { Applies } from "../../src/core/key.ts";
 import { PROOF_KEYS } from "../../src/core/proof.ts";
-import { Applies } from "../../src/core/row.ts";
 import { fault, Kind } from "../../src/core/value.ts";
 
 test("each stands in [endpoint], may be left out, and waits for a restart", () => {

@@ -5,46 +5,59 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { Cause } from "../../src/core/effects.ts";
-import { Outbox } from "../../src/core/outbox.ts";
 import { Session, SessionState } from "../../src/core/session.ts";
+import { Fate } from "../../src/core/tally.ts";
 import { PUBACK_MS, SUBACK_MS } from "../../src/limits.ts";
+import { Stock, WALL_S } from "./stock.ts";
 import { walkTable } from "./table.ts";
 import { World } from "./world.ts";
 
 const SUBSCRIPTIONS = { filters: ["a/#", "b/#"], qos: [0, 1] as const };
-const TOPIC = new TextEncoder().encode("t");
 
 /** An outbox that tells what became of its messages. */
-class Watched extends Outbox {
-  constructor(private readonly words: string[]) {
-    super(new Uint8Array(1024 * 1024), 1024, 1000);
-  }
-  override rewind(): void {
-    this.words.push("rewind");
-    super.rewind();
-  }
-  override release(identifier: number): boolean {
-    const released = super.release(identifier);
-    if (released) this.words.push("release");
-    return released;
+class Watched extends Stock {
+  constructor(words: string[]) {
+    super({ topic: "t" });
+    const rewind = this.window.rewind.bind(this.window);
+    this.window.rewind = () => {
+      words.push("rewind");
+      rewind();
+    };
+    const release = this.outbox.release.bind(this.outbox);
+    this.outbox.release = (identifier) => {
+      const isReleased = release(identifier);
+      if (isReleased) words.push("release");
+      return isReleased;
+    };
   }
 }
 
 interface Subject extends World {
-  outbox: Outbox;
+  stock: Stock;
   session: Session;
 }
 
-function subject(window = 8): Subject {
+function subject(window = 8, isRepublished = true, congestionMs = 0): Subject {
   const world = new World();
-  const outbox = new Watched(world.words);
+  const stock = new Watched(world.words);
   const { writer, counters } = world;
-  const session = new Session(writer, outbox, counters, SUBSCRIPTIONS, window);
-  return Object.assign(world, { outbox, session });
+  const { outbox } = stock;
+  const session = new Session(
+    writer,
+    outbox,
+    counters,
+    SUBSCRIPTIONS,
+    window,
+    isRepublished,
+    congestionMs,
+  );
+  return Object.assign(world, { stock, session });
 }
 
-function accept({ outbox }: Subject, count = 1): void {
-  for (let at = 0; at < count; at++) outbox.accept(TOPIC, new Uint8Array([at]));
+/** Accepts a message with these two bytes. */
+function accept({ stock }: Subject, number = 0): void {
+  stock.outbox.offer(7, 0, "", Uint8Array.of(number >> 8, number), WALL_S);
+  stock.settle();
 }
 
 /** The identifier of our SUBSCRIBE is the first there is. */
@@ -59,7 +72,7 @@ function nameOf(cause: Cause): string {
 
 function upAt(nowMs: number): Subject {
   const one = subject();
-  one.session.onUp(nowMs);
+  one.session.onUp(nowMs, true);
   return one;
 }
 
@@ -72,7 +85,7 @@ function readyAt(nowMs: number): Subject {
 /** With message 2 in flight on this connection since `nowMs`. */
 function pumped(one: Subject, nowMs: number): Subject {
   accept(one);
-  one.session.pump(nowMs);
+  one.session.pump(nowMs, WALL_S);
   return one;
 }
 
@@ -81,7 +94,7 @@ walkTable<Subject>({
   states: { OFF: subject, SUBSCRIBING: () => upAt(0), READY: () => readyAt(0) },
   stateOf: ({ session }) => SessionState[session.state]!,
   events: {
-    onUp: ({ session }) => void session.onUp(1),
+    onUp: ({ session }) => void session.onUp(1, true),
     "suback ok": (one) => suback1(one, [0, 0]),
     "suback refused": (one) => suback1(one, [0, 0x80]),
     "suback odd": (one) => suback1(one, [0]),
@@ -159,10 +172,11 @@ describe("deadlines", () => {
 describe("identifiers", () => {
   test("count from 1, wrap from 65535 to 1 and pass over those of messages in flight", () => {
     const one = readyAt(0);
-    const { outbox, session, writer } = one;
+    const { stock, session, writer } = one;
+    const { window } = stock;
     const seen: number[] = [];
-    const sent = outbox.sent.bind(outbox);
-    outbox.sent = (identifier, nowMs) => {
+    const sent = window.sent.bind(window);
+    window.sent = (identifier, nowMs) => {
       seen.push(identifier);
       sent(identifier, nowMs);
     };
@@ -175,6 +189,7 @@ describe("identifiers", () => {
     // As if left in flight by an earlier connection.
     for (const identifier of [2, 0xffff]) {
       accept(one);
+      stock.fill();
       sent(identifier, 0);
     }
     writer.reset();
@@ -184,10 +199,11 @@ describe("identifiers", () => {
 
   test("the one of an unanswered SUBSCRIBE is not used by a message", () => {
     const one = upAt(0);
-    const { outbox, session, writer } = one;
+    const { stock, session, writer } = one;
+    const { window } = stock;
     const used = new Set<number>();
-    const sent = outbox.sent.bind(outbox);
-    outbox.sent = (identifier, nowMs) => {
+    const sent = window.sent.bind(window);
+    window.sent = (identifier, nowMs) => {
       used.add(identifier);
       sent(identifier, nowMs);
       session.onPuback(identifier);
@@ -278,25 +294,100 @@ test("window, order, identifiers and DUP are right, whatever comes when", () => 
         const one = subject(window);
         const model = new Model(window);
         let count = 0;
-        one.session.onUp(0);
+        one.session.onUp(0, true);
         for (const step of run) {
           if (step === "accept") {
-            one.outbox.accept(TOPIC, Uint8Array.of(count >> 8, count));
+            accept(one, count);
             model.accept(count++);
           } else if (step === "down") {
             one.session.onDown();
             model.onDown();
             one.writer.reset();
-            one.session.onUp(0);
+            one.session.onUp(0, true);
           } else {
             const identifier = model.release(step);
             if (identifier !== 0) one.session.onPuback(identifier);
+            one.stock.settle();
           }
-          one.session.pump(0);
+          one.session.pump(0, WALL_S);
           model.sent(published(one));
         }
         expect(one.counters.stray).toBe(0);
       },
     ),
   );
+});
+
+describe("a new session", () => {
+  /** Two in flight and a third in the window when the connection falls. */
+  function fallen(isRepublished: boolean): Subject {
+    const one = subject(2, isRepublished);
+    one.session.onUp(0, false);
+    for (let number = 1; number <= 3; number++) accept(one, number);
+    one.session.pump(0, WALL_S);
+    published(one);
+    one.session.onDown();
+    return one;
+  }
+
+  test("gets what was in flight once more", () => {
+    const one = fallen(true);
+    one.session.onUp(0, false);
+    one.session.pump(0, WALL_S);
+    expect(published(one).map(({ number, dup }) => [number, dup])).toEqual([
+      [1, true],
+      [2, true],
+    ]);
+  });
+
+  test("does not, when that is what the settings say; what was never sent goes out", () => {
+    const one = fallen(false);
+    one.session.onUp(0, false);
+    one.session.pump(0, WALL_S);
+    expect(published(one).map(({ number, dup }) => [number, dup])).toEqual([[3, false]]);
+    expect(one.stock.outbox.tally.of(7, Fate.UNCONFIRMED)).toBe(2);
+  });
+
+  test("but a session that the hub has kept gets all", () => {
+    const one = fallen(false);
+    one.session.onUp(0, true);
+    one.session.pump(0, WALL_S);
+    expect(published(one).map(({ number }) => number)).toEqual([1, 2]);
+  });
+});
+
+describe("congestion", () => {
+  test("is a window that stays full without an acknowledgement", () => {
+    const one = subject(2, true, 5000);
+    one.session.onUp(0, true);
+    suback1(one, [0, 1]);
+    for (let number = 1; number <= 4; number++) accept(one, number);
+    one.session.pump(100, WALL_S);
+    expect(one.session.nextMs).toBe(5100);
+    expect(one.session.onDeadline(5099)).toBe(Cause.NONE);
+    // An acknowledgement, though its place is taken at once, begins the time anew.
+    one.session.onPuback(2);
+    one.stock.settle();
+    one.session.pump(5000, WALL_S);
+    expect(one.session.onDeadline(9999)).toBe(Cause.NONE);
+    expect(one.session.onDeadline(10_000)).toBe(Cause.CONGESTED);
+  });
+
+  test("is none while there is room, with 0, and after the connection fell", () => {
+    const roomy = subject(2, true, 5000);
+    roomy.session.onUp(0, true);
+    suback1(roomy, [0, 1]);
+    pumped(roomy, 0);
+    expect(roomy.session.onDeadline(20_000)).toBe(Cause.NONE);
+    const off = subject(1);
+    off.session.onUp(0, true);
+    suback1(off, [0, 1]);
+    pumped(off, 0);
+    expect(off.session.onDeadline(20_000)).toBe(Cause.NONE);
+    const fallen = subject(1, true, 5000);
+    fallen.session.onUp(0, true);
+    pumped(fallen, 0);
+    fallen.session.onDown();
+    expect(fallen.session.nextMs).toBe(Number.POSITIVE_INFINITY);
+  });
 });

@@ -3,7 +3,7 @@
 // Invariant: a change that waits is always named.
 
 import { expect, test } from "bun:test";
-import { outcomeOf } from "../../src/core/settings.ts";
+import { joined, outcomeOf } from "../../src/core/settings.ts";
 import { lamp, settings } from "../rig.ts";
 
 test("what changes at once is just applied", () => {
@@ -21,4 +21,15 @@ test("what waits is named", () => {
     "settings applied, but [endpoint] and [agent] control-socket must wait for a restart; " +
       "until then reach the agent with --socket /nowhere/control.sock",
   );
+  const memory = settings({ data: { isDurable: false } });
+  expect(outcomeOf(settings({}), memory)).toBe(
+    "settings applied, but [data] store.place must wait for a restart",
+  );
+  expect(joined(settings({}), memory).data.isDurable).toBe(true);
+  const { bounds } = settings({}).data;
+  const larger = settings({ data: { bounds: { ...bounds, bytesMax: 1e9, countMax: 5 } } });
+  expect(outcomeOf(settings({}), larger)).toBe(
+    "settings applied, but [data] store.size must wait for a restart",
+  );
+  expect(joined(settings({}), larger).data.bounds).toEqual({ ...bounds, countMax: 5 });
 });

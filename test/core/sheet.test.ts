@@ -22,7 +22,10 @@ function problemsOf(...lines: string[]): string[] {
 
 const KEYS_OF_DATA =
   "connect.auto-on-startup, connect.retry-interval, disconnect.quiesce-timeout, " +
-  "in-flight-messages.max-number";
+  "in-flight-messages.max-number, in-flight-messages.republish-on-new-session, " +
+  "in-flight-messages.congestion-timeout, maximum.payload.size, store.place, store.size, " +
+  "store.capacity, store.when-full, store.housekeeper-interval, backlog.share, " +
+  "enable.rate.limit, rate.limit.average, rate.limit.time.unit, rate.limit.burst.size";
 const SECTIONS = "[endpoint], [network], [data], [telemetry], [led.NAME], [agent]";
 const LAMP_NAME = "a letter, then up to 31 letters, digits, _ or -";
 

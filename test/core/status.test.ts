@@ -46,11 +46,14 @@ test("waiting after a loss: all of it", () => {
     queue: {
       waiting: 2,
       inFlight: 0,
+      bytes: 66,
       accepted: 2,
       acknowledged: 0,
       refused: 0,
       redelivered: 0,
       dropped: 0,
+      trouble: null,
+      priorities: [expect.objectContaining({ priority: 7, queued: 2, accepted: 2 })],
     },
     counters: {
       attempts: 1,
@@ -223,7 +226,7 @@ describe("as text", () => {
       `azimuth ${VERSION}, up 5 s`,
       `state      waiting since 2023-11-14T22:13:25Z, next attempt in ${waitMs} ms`,
       "endpoint   dev1 at hub.example:8883 (sas)",
-      "queue      0 waiting, 0 in flight, 0 acknowledged, 0 refused",
+      "queue      0 waiting, 0 in flight, 0 acknowledged, 0 refused, 0 dropped",
       "twin       off, desired version 8",
       "token      expires 2023-11-14T23:13:20Z",
       "settings   connect.auto-on-startup = true",

@@ -5,46 +5,50 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { Lamps } from "../../src/core/lamps.ts";
-import { Outbox } from "../../src/core/outbox.ts";
+import { type Bounds, WhenFull } from "../../src/core/outbox.ts";
+import { Fate } from "../../src/core/tally.ts";
 import { Telemetry } from "../../src/core/telemetry.ts";
 import { lamp, puback, Rig, settings } from "../rig.ts";
+import { Stock } from "./stock.ts";
 import { World } from "./world.ts";
 
 const TEXT = new TextDecoder();
 
 interface Subject extends World {
-  outbox: Outbox;
+  stock: Stock;
   telemetry: Telemetry;
 }
 
-function telemetry(
-  intervalMs: number,
-  moduleId = "",
-  outbox = new Outbox(new Uint8Array(4096), 64, 512),
-): Subject {
+const QUIET = { intervalS: 0, priority: 7, ttlS: 0 };
+
+function telemetry(intervalS: number, bounds: Partial<Bounds> = {}, more = {}): Subject {
   const world = new World();
-  const lamps = new Lamps(world.effects, [lamp("LED1"), lamp("LED2", true)]);
   const { effects } = world;
-  const one = new Telemetry(effects, outbox, lamps, "dev1", moduleId, "b00t", intervalMs);
-  return Object.assign(world, { outbox, telemetry: one });
+  const stock = new Stock({ effects, bounds });
+  const lamps = new Lamps(effects, [lamp("LED1"), lamp("LED2", true)]);
+  const given = { ...QUIET, intervalS, ...more };
+  const one = new Telemetry(effects, stock.outbox, lamps, "b00t", given);
+  return Object.assign(world, { stock, telemetry: one });
 }
 
 /** Takes the messages that wait, acknowledged at once. */
-function taken({ outbox }: Subject): { topic: string; body: Record<string, unknown> }[] {
+function taken({ stock }: Subject): { topic: string; body: Record<string, unknown> }[] {
   const messages = [];
-  while (outbox.hasNext()) {
-    const { bytes, topicStart, topicEnd, payloadEnd } = outbox;
+  const { window, outbox } = stock;
+  stock.settle();
+  for (stock.fill(); window.hasNext(); stock.fill()) {
+    const { bytes, topicStart, topicEnd, payloadEnd } = window;
     const topic = TEXT.decode(bytes.subarray(topicStart, topicEnd));
     const body = JSON.parse(TEXT.decode(bytes.subarray(topicEnd, payloadEnd)));
     messages.push({ topic, body });
-    outbox.sent(1, 0);
+    window.sent(1, 0);
     outbox.release(1);
   }
   return messages;
 }
 
 test("a message says what, when and for how long; its topic carries id and type", () => {
-  const one = telemetry(10_000);
+  const one = telemetry(10);
   one.telemetry.start(5000);
   one.telemetry.onDeadline(15_000, 1_700_000_000.9);
   expect(taken(one)).toEqual([
@@ -55,16 +59,18 @@ test("a message says what, when and for how long; its topic carries id and type"
   ]);
 });
 
-test("a module's topic lies below its device's", () => {
-  const one = telemetry(1000, "mod");
+test("priority and time to live are those of the settings", () => {
+  const one = telemetry(10, {}, { priority: 2, ttlS: 60 });
   one.telemetry.start(0);
-  one.telemetry.onDeadline(1000, 0);
-  expect(taken(one)[0]!.topic).toStartWith("devices/dev1/modules/mod/messages/events/");
+  one.telemetry.onDeadline(10_000, 1_700_000_000.9);
+  one.stock.settle();
+  const [message] = one.stock.outbox.journal.ledger.load(2, 0, 1);
+  expect(message?.expiresS).toBe(1_700_000_060);
 });
 
 describe("schedule", () => {
   test("every interval from the start, not a millisecond early", () => {
-    const one = telemetry(10_000);
+    const one = telemetry(10);
     one.telemetry.start(3);
     expect(one.telemetry.deadlineMs).toBe(10_003);
     one.telemetry.onDeadline(10_002, 0);
@@ -76,8 +82,9 @@ describe("schedule", () => {
   test("a stall makes one message late, never a burst, and the rhythm stays", () => {
     const late = fc.nat(10_000_000);
     fc.assert(
-      fc.property(fc.integer({ min: 1, max: 86_400_000 }), late, (intervalMs, lateMs) => {
-        const one = telemetry(intervalMs);
+      fc.property(fc.integer({ min: 1, max: 86_400 }), late, (intervalS, lateMs) => {
+        const intervalMs = 1000 * intervalS;
+        const one = telemetry(intervalS);
         one.telemetry.start(0);
         const nowMs = intervalMs + lateMs;
         one.telemetry.onDeadline(nowMs, 0);
@@ -95,9 +102,9 @@ describe("schedule", () => {
     expect(one.telemetry.deadlineMs).toBe(Number.POSITIVE_INFINITY);
     one.telemetry.onDeadline(1e12, 0);
     expect(one.telemetry.sequence).toBe(0);
-    one.telemetry.configure(2000, 500);
+    one.telemetry.configure({ ...QUIET, intervalS: 2 }, 500);
     expect(one.telemetry.deadlineMs).toBe(2500);
-    one.telemetry.configure(0, 600);
+    one.telemetry.configure(QUIET, 600);
     expect(one.telemetry.deadlineMs).toBe(Number.POSITIVE_INFINITY);
   });
 
@@ -108,7 +115,7 @@ describe("schedule", () => {
       rig.pass(4000);
       rig.turn.onSettings(rig.given);
     }
-    expect(rig.turn.agent.machines.outbox.accepted).toBe(4);
+    expect(rig.tally(Fate.ACCEPTED)).toBe(4);
   });
 });
 
@@ -124,7 +131,7 @@ test("offline messages are made and kept, then sent in order, each with its own 
 });
 
 test("a full queue is complained of once, and once it is over that is said", () => {
-  const one = telemetry(1000, "", new Outbox(new Uint8Array(4096), 2, 512));
+  const one = telemetry(1, { countMax: 2, whenFull: WhenFull.REFUSE });
   one.telemetry.start(0);
   for (let at = 1; at <= 5; at++) one.telemetry.onDeadline(at * 1000, 0);
   expect(one.logs()).toEqual(["telemetry is refused: the queue is full"]);
@@ -138,7 +145,7 @@ test("a full queue is complained of once, and once it is over that is said", () 
 });
 
 test("a message that is too long is told from a full queue", () => {
-  const one = telemetry(1000, "", new Outbox(new Uint8Array(4096), 2, 50));
+  const one = telemetry(1, { messageBytesMax: 50 });
   one.telemetry.start(0);
   one.telemetry.onDeadline(1000, 0);
   expect(one.logs()).toEqual(["telemetry is refused: the message is too long"]);

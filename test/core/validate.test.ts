@@ -7,6 +7,7 @@ import { describe, expect, test } from "bun:test";
 import type { Problem } from "../../src/core/effects.ts";
 import { Level } from "../../src/core/effects.ts";
 import { filesWanted } from "../../src/core/endpoint.ts";
+import { WhenFull } from "../../src/core/outbox.ts";
 import { validate } from "../../src/core/validate.ts";
 import {
   CONNECTION,
@@ -49,14 +50,69 @@ describe("sound files", () => {
         endorsementPassword: "",
       },
       network: { transport: "auto", proxy: null },
-      data: { autoOnStartup: false, retryIntervalS: 60, quiesceTimeoutS: 10, inFlightMax: 8 },
-      telemetry: { intervalS: 10 },
+      data: {
+        autoOnStartup: false,
+        retryIntervalS: 60,
+        quiesceTimeoutS: 10,
+        inFlightMax: 8,
+        isRepublished: true,
+        congestionS: 0,
+        bounds: {
+          bytesMax: 64 * 1024 * 1024,
+          countMax: 0,
+          whenFull: WhenFull.DROP_OLDEST,
+          messageBytesMax: 262_140,
+          bodyBytesMax: 262_144,
+        },
+        drain: { sharePercent: 20, limit: null },
+        purgeIntervalS: 900,
+        isDurable: true,
+      },
+      telemetry: { intervalS: 10, priority: 7, ttlS: 0 },
       lamps: [],
       agent: {
         controlSocket: "/run/azimuth/control.sock",
         logLevel: Level.INFO,
         stateFolder: "/var/lib/azimuth",
       },
+    });
+  });
+
+  test("everything about the queue", () => {
+    const { data } = settingsOf(
+      withLines(`
+      [data]
+      in-flight-messages.republish-on-new-session = false
+      in-flight-messages.congestion-timeout = 3600
+      maximum.payload.size = 1
+      store.place = Memory
+      store.size = 1
+      store.capacity = 5
+      store.when-full = Refuse
+      store.housekeeper-interval = 5
+      backlog.share = 90
+      enable.rate.limit = true
+      rate.limit.average = 3
+      rate.limit.time.unit = Minutes
+      rate.limit.burst.size = 7`),
+    );
+    expect(data).toEqual({
+      autoOnStartup: false,
+      retryIntervalS: 60,
+      quiesceTimeoutS: 10,
+      inFlightMax: 8,
+      isRepublished: false,
+      congestionS: 3600,
+      bounds: {
+        bytesMax: 1024 * 1024,
+        countMax: 5,
+        whenFull: WhenFull.REFUSE,
+        messageBytesMax: 262_140,
+        bodyBytesMax: 1,
+      },
+      drain: { sharePercent: 90, limit: { average: 3, unitMs: 60_000, burst: 7 } },
+      purgeIntervalS: 5,
+      isDurable: false,
     });
   });
 
@@ -78,6 +134,8 @@ describe("sound files", () => {
       in-flight-messages.max-number = 128
       [telemetry]
       interval = 0
+      priority = 0
+      time-to-live = 31536000
       [led.LED1]
       driver = leds
       target = led1
@@ -103,13 +161,13 @@ describe("sound files", () => {
       keepAliveS: 10,
       modelId: "dtmi:com:example:gateway;1",
     });
-    expect(settings.data).toEqual({
+    expect(settings.data).toMatchObject({
       autoOnStartup: true,
       retryIntervalS: 1,
       quiesceTimeoutS: 0,
       inFlightMax: 128,
     });
-    expect(settings.telemetry.intervalS).toBe(0);
+    expect(settings.telemetry).toEqual({ intervalS: 0, priority: 0, ttlS: 31_536_000 });
     expect(settings.lamps).toEqual([
       { name: "LED1", driver: "leds", target: "led1", activeLow: false, initial: false },
       { name: "lamp_2-b", driver: "sysfs", target: "17", activeLow: true, initial: true },

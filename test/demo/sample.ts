@@ -11,11 +11,21 @@ import { Ledger } from "./ledger.ts";
 export const DEVICE = "gateway-1";
 const AT = "2026-01-01T10:00:00.000Z";
 
+const IDLE: Status["queue"] = {
+  waiting: 0,
+  inFlight: 0,
+  bytes: 0,
+  accepted: 0,
+  acknowledged: 0,
+  refused: 0,
+  dropped: 0,
+  redelivered: 0,
+  trouble: null,
+  priorities: [],
+};
+
 /** An agent's status. */
-export function status(
-  parts: Partial<Status> = {},
-  queue: { readonly [key: string]: number } = {},
-): Status {
+export function status(parts: Partial<Status> = {}, queue: Partial<Status["queue"]> = {}): Status {
   return {
     version: "0.1.0",
     state: "online",
@@ -41,7 +51,7 @@ export function status(
     twin: { state: "ready", desiredVersion: 1 },
     leds: [],
     ...parts,
-    queue: { waiting: 0, inFlight: 0, accepted: 0, acknowledged: 0, ...queue },
+    queue: { ...IDLE, ...queue },
   };
 }
 

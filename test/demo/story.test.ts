@@ -95,7 +95,7 @@ test("a cut is seen at the hub, in the queue and in the diagnosis", () => {
   expect(isSeen(STEPS.pull, { ...now, ledger: ledger(1) })).toBe(false);
   const silent = status({ state: "waiting", connected: false }, { waiting: 2 });
   expect(isSeen(STEPS.pull, { ...now, agent: silent })).toBe(false);
-  const empty = status({ ...agent, queue: {} }, { waiting: 1 });
+  const empty = status(agent, { waiting: 1 });
   expect(isSeen(STEPS.pull, { ...now, agent: empty })).toBe(false);
 });
 

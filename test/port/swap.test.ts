@@ -14,6 +14,7 @@ import { SocketChip } from "../../src/port/swtpm.ts";
 import { Library } from "../../src/port/tpm.ts";
 import { Turn } from "../../src/turn.ts";
 import { assigned, challenged, hardware } from "../core/enclave.ts";
+import { Shelf } from "../shelf.ts";
 import { until } from "../site.ts";
 import { FaultChip } from "../tpm/fault.ts";
 import { libraryPath } from "../tpm/library.ts";
@@ -95,6 +96,7 @@ class Life {
           later(() => this.turn.onSaved(""));
         },
       },
+      store: new Shelf(),
       sha256: (bytes) => new Bun.CryptoHasher("sha256").update(bytes).digest(),
       reload: () => {},
       exit: () => {},

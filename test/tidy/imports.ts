@@ -39,7 +39,8 @@ const RUNTIME = /^(node:|bun$)/;
 const MAY_USE_RUNTIME = /^src\/(main\.ts|command\/|port\/)/;
 
 /** Parts of `test` that may load ports: they measure or show the real thing. */
-const TESTS_WITH_PORTS = /^test\/(port|bench|demo|soak|gateway|conf\.test\.ts|main\.test\.ts)/;
+const TESTS_WITH_PORTS =
+  /^test\/(port|bench|demo|soak|gateway|fuzz\/store|conf\.test\.ts|main\.test\.ts)/;
 
 /** Every import, export from, dynamic import and require of a text. */
 export function importsOf(code: Code): Import[] {

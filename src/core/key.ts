@@ -1,6 +1,6 @@
-// Row: what the table of settings says about one key.
-// Neighbours: `schema` is the table; `proof` has the rows that more than its own file would hold.
-// Invariant: a row is data; nothing here knows which keys there are.
+// Key: what there is to say of one key of the settings file.
+// Neighbours: `schema` has the table of them all; `delivery` and `proof` have parts of it.
+// Invariant: a key's fallback is an allowed value of it.
 
 import { Kind, PATH_BYTES_MAX, type Value } from "./value.ts";
 
@@ -23,4 +23,16 @@ export interface Key {
   readonly meaning: string;
 }
 
+export const BOOLEAN: Value = { kind: Kind.BOOLEAN };
+export const PORT: Value = { kind: Kind.PORT };
 export const PATH: Value = { kind: Kind.PATH, bytesMax: PATH_BYTES_MAX };
+
+/** Whole numbers of a unit in words, "" for a plain number. */
+export function integer(min: number, max: number, unit: string): Value {
+  return { kind: Kind.INTEGER, min, max, unit };
+}
+
+/** One of some words. */
+export function choices(...words: string[]): Value {
+  return { kind: Kind.CHOICE, choices: words };
+}
