@@ -93,6 +93,14 @@ describe("azimuth.ini", () => {
   });
 });
 
+describe("README.md", () => {
+  test("says of every key of [data] what it is beside Kura's", () => {
+    const table = read("conf/README.md");
+    const names = KEYS.filter(({ section }) => section === "data").map(({ name }) => name);
+    for (const name of names) expect(table).toContain(`\`${name}`);
+  });
+});
+
 describe("settings of the demonstration", () => {
   const values = {
     FOLDER: "/tmp/demo",
@@ -220,7 +228,7 @@ describe("the other files", () => {
 
   test("make install and the recipe take every file that is installed", () => {
     const installed = readdirSync(resolve(root, "conf")).filter(
-      (name) => !/^demo.*\.ini$/.test(name) && name !== "azimuth.bb",
+      (name) => !/^demo.*\.ini$/.test(name) && !["azimuth.bb", "README.md"].includes(name),
     );
     for (const name of installed) {
       expect(read("Makefile")).toContain(`conf/${name}`);

@@ -21,7 +21,7 @@ const TOP = new Set(
 );
 
 const CODE = /^(src|test|native)\/.*\.(ts|c|h)$/;
-const NARROW = /^((src|test|native)\/.*\.(ts|c|h)|Makefile|\.ci\/.*|conf\/.*)$/;
+const NARROW = /^((src|test|native)\/.*\.(ts|c|h)|Makefile|\.ci\/.*|conf\/(?!README\.md$).*)$/;
 /** One lower-case noun; in `src` and `test` also the few files that tools want by name. */
 const SCRIPT_NAME = /^[a-z][a-z0-9]*(\.test|\.d)?\.(ts|c|h)$/;
 const OTHER_NAME = /^(README\.md|tsconfig\.json|package\.json|[a-z0-9.-]+\.(txt|json|pem|bin))$/;
