@@ -33,6 +33,9 @@ const TROUBLES: readonly (readonly [kind: string, meanMs: number])[] = [
   ["no-pingresp", 6 * HOUR],
   ["drop", 4 * HOUR],
   ["disable", 24 * HOUR],
+  ["power-cut", 5 * HOUR],
+  ["disk-full", 6 * HOUR],
+  ["disk-fails", 12 * HOUR],
   ["tpm-lost", 6 * HOUR],
   ["tpm-cut", 12 * HOUR],
   ["tpm-wipe", 8 * HOUR],
@@ -83,6 +86,8 @@ export class Chaos {
     this.hub.faults.clear();
     for (const gateway of gateways) {
       gateway.uplink.network = Network.UP;
+      gateway.restore();
+      gateway.disk.fill(false);
       if (gateway.chip !== undefined) gateway.chip.isFlaky = false;
       if (gateway.isKnown) this.hub.updateDevice(gateway.name, { status: "enabled" });
       release(gateway);
@@ -101,7 +106,7 @@ export class Chaos {
       const isFit = TPM_TROUBLES.test(kind)
         ? gateway.chip !== undefined
         : gateway.isRegistered || !DPS_TROUBLES.has(kind);
-      if (gateway.isKnown && isFit) {
+      if (gateway.isKnown && !gateway.isOff && isFit) {
         this.ledger.onFault(kind);
         this.strike(kind, gateway);
       }
@@ -135,6 +140,13 @@ export class Chaos {
       case "operator":
         gateway.turn.onCommand(0, ["disconnect"]);
         return this.later(30, () => release(gateway));
+      case "power-cut":
+        return this.cutPower(gateway);
+      case "disk-full":
+        gateway.disk.fill(true);
+        return this.later(20, () => gateway.disk.fill(false));
+      case "disk-fails":
+        return gateway.disk.fail();
       case "tpm-lost":
       case "tpm-cut":
         return gateway.chip!.lose(kind === "tpm-cut");
@@ -155,6 +167,16 @@ export class Chaos {
     uplink.network = isLoud ? Network.DOWN : Network.SILENT;
     this.later(isLoud ? 30 : 15, () => {
       uplink.network = Network.UP;
+    });
+  }
+
+  /** Often the link goes first, with messages on their way. */
+  private cutPower(gateway: Gateway): void {
+    if (this.prng.chance(0.7)) gateway.uplink.deaden();
+    this.clockwork.after(this.prng.between(0, 12_000), () => {
+      if (this.isCalm) return;
+      gateway.cut();
+      this.later(20, () => gateway.restore());
     });
   }
 
@@ -210,6 +232,7 @@ export class Chaos {
 
 /** The operator gives back what the operator took, and nothing else. */
 function release(gateway: Gateway): void {
+  if (gateway.isOff) return;
   const { state } = gateway.turn.agent;
   const isHeld = state === AgentState.HELD || state === AgentState.HOLDING;
   if (isHeld) gateway.turn.onCommand(0, ["connect"]);

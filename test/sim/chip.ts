@@ -36,7 +36,9 @@ export class SimTpm {
   ) {}
 
   open(): void {
+    const mine = this.life;
     this.clockwork.after(this.prng.between(1, 1000), () => {
+      if (mine !== this.life) return;
       this.isOpen = true;
       this.events().onTpmOpened();
     });
@@ -60,7 +62,18 @@ export class SimTpm {
       this.events().onTpmDone(ticket, RC_LOST, 0, NOTHING);
     }
     this.events().onTpmClosed("the simulated TPM is gone");
-    this.clockwork.after(this.prng.between(100, 60_000), () => this.open());
+    const mine = this.life;
+    this.clockwork.after(this.prng.between(100, 60_000), () => {
+      if (mine === this.life) this.open();
+    });
+  }
+
+  /** The power of the whole gateway goes: no answer comes. */
+  cut(): void {
+    this.isOpen = false;
+    this.life++;
+    this.jobs.length = 0;
+    this.model.restart();
   }
 
   /** Somebody clears what the TPM keeps for good. */

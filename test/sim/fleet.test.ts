@@ -29,6 +29,9 @@ describe("simulator", () => {
       expect(outcome.delivered).toBe(outcome.accepted);
       expect(outcome.connections).toBeGreaterThan(100);
       expect(outcome.duplicates).toBeGreaterThan(0);
+      for (const fault of ["power-cut", "disk-full", "disk-fails"]) {
+        expect(outcome.ledger.faults.get(fault)).toBeGreaterThan(0);
+      }
       const told = [...outcome.ledger.diagnoses.keys()].join();
       expect(told).toContain("not registered: DPS ");
     },
@@ -61,13 +64,18 @@ describe("simulator", () => {
       "null-ignored",
       ({ ledger }) => expect(ledger.violations.join()).toMatch(/true, desired is n/),
     ],
+    [
+      "sent-early",
+      ({ ledger }) => expect(ledger.violations.join()).toMatch(/sent before it was durable/),
+    ],
+    ["deleted-early", ({ lost }) => expect(lost).toBeGreaterThan(0)],
     ["window-off-by-one", ({ ledger }) => expect(ledger.violations.join()).toMatch(/, window/)],
   ];
   for (const [bug, expectFound] of planted) {
     test(
       `finds the planted bug ${bug}`,
       () => {
-        expectFound(withBug(bug, () => run(11, 5, 12)));
+        expectFound(withBug(bug, () => run(11, 5, 24)));
       },
       LIMIT_MS,
     );

@@ -16,6 +16,7 @@ const HOUR_MS = 3_600_000;
 const CALM_MS = HOUR_MS / 2;
 /** Time after the calm for one more wish; a renewal of the token may come between. */
 const WISH_MS = HOUR_MS / 12;
+/** What a renewal takes at most. */
 const RENEWAL_MS = 60_000;
 const CHECK_MS = 10_000;
 
@@ -25,8 +26,9 @@ export interface Outcome {
   readonly devices: number;
   readonly hours: number;
   readonly deviceHours: number;
-  /** As the gateways count: taken from producers, sent (again) on the wire, PUBACK seen. */
+  /** As the disks count: messages that were durable. */
   readonly accepted: number;
+  /** As the gateways count: sent (again) on the wire, PUBACK seen. */
   readonly sent: number;
   readonly acknowledged: number;
   /** As the hub counts: messages, and copies beyond the first. */
@@ -62,8 +64,8 @@ export function run(seed: number, devices: number, hours: number): Outcome {
   keepHub(hub, clockwork);
   keepWatch(gateways, clockwork);
   clockwork.runUntil(hours * HOUR_MS);
-  for (const gateway of gateways) stopTelemetry(gateway);
   chaos.calm(gateways);
+  for (const gateway of gateways) stopTelemetry(gateway);
   clockwork.runUntil(hours * HOUR_MS + CALM_MS);
   for (const gateway of gateways) checkLamp(gateway, chaos, hub, ledger);
   for (const wish of [true, null]) {
@@ -102,7 +104,9 @@ function keepWatch(gateways: readonly Gateway[], clockwork: Clockwork): void {
 }
 
 function stopTelemetry(gateway: Gateway): void {
-  gateway.turn.onSettings({ ...gateway.settings, telemetry: { intervalS: 0 } });
+  gateway.producer.stop();
+  const telemetry = { ...gateway.settings.telemetry, intervalS: 0 };
+  gateway.turn.onSettings({ ...gateway.settings, telemetry });
 }
 
 function reckon(
@@ -112,23 +116,22 @@ function reckon(
   ledger: Ledger,
   trace: Trace,
 ): Outcome {
-  const sum = { accepted: 0, sent: 0, acknowledged: 0, lost: 0, connections: 0 };
+  const sum = { sent: 0, acknowledged: 0, lost: 0, connections: 0 };
   for (const gateway of gateways) {
     const { agent } = gateway.turn;
     const { outbox } = agent.machines;
-    sum.accepted += outbox.accepted;
-    sum.sent += outbox.acknowledged + outbox.redelivered;
-    sum.acknowledged += outbox.acknowledged;
+    sum.sent += gateway.acknowledged + gateway.redelivered;
+    sum.acknowledged += gateway.acknowledged;
     sum.connections += gateway.uplink.connections;
-    sum.lost += ledger.settle(gateway.name, outbox.accepted);
+    sum.lost += ledger.settle(gateway.name);
     if (agent.state !== AgentState.ONLINE) {
       ledger.onViolation(`${gateway.name}: ${AgentState[agent.state]} after the calm`);
     }
     if (!outbox.isEmpty) ledger.onViolation(`${gateway.name}: messages wait after the calm`);
     const bound = gateway.uplink.connections * gateway.settings.data.inFlightMax;
-    if (outbox.redelivered > bound) ledger.onViolation(`${gateway.name}: too many redeliveries`);
+    if (gateway.redelivered > bound) ledger.onViolation(`${gateway.name}: too many redeliveries`);
   }
-  const { delivered, duplicates } = ledger;
+  const { durable: accepted, delivered, duplicates } = ledger;
   const devices = gateways.length;
   const deviceHours = hours * devices;
   return {
@@ -137,6 +140,7 @@ function reckon(
     hours,
     deviceHours,
     ...sum,
+    accepted,
     delivered,
     duplicates,
     ledger,

@@ -6,6 +6,7 @@ import { createHash, createHmac } from "node:crypto";
 import { AgentState } from "../../src/core/agent.ts";
 import { Cause, type Ports, type Probed, type WebRequest } from "../../src/core/effects.ts";
 import type { Settings } from "../../src/core/settings.ts";
+import { Fate } from "../../src/core/tally.ts";
 import { Prng } from "../../src/kit/prng.ts";
 import { REFUSED_MS_MIN, TPM_REFUSED_MS_MIN } from "../../src/limits.ts";
 import { Turn } from "../../src/turn.ts";
@@ -16,7 +17,9 @@ import { KEY, settings } from "../rig.ts";
 import { TpmModel } from "../tpm/model.ts";
 import { SimTpm } from "./chip.ts";
 import type { Clockwork } from "./clockwork.ts";
+import { Disk } from "./disk.ts";
 import type { Ledger } from "./ledger.ts";
+import { Producer } from "./producer.ts";
 import { askDps, SILENT } from "./service.ts";
 import { Tap } from "./tap.ts";
 import type { Trace } from "./trace.ts";
@@ -33,7 +36,9 @@ const INTERVALS_S = [5, 10, 15, 30, 60];
 /** A device of the fleet. */
 export class Gateway {
   readonly name: string;
-  readonly turn: Turn;
+  turn: Turn;
+  readonly disk: Disk;
+  readonly producer: Producer;
   readonly uplink: SimUplink;
   readonly tap: Tap;
   readonly settings: Settings;
@@ -48,6 +53,12 @@ export class Gateway {
   private alarmMs = Number.POSITIVE_INFINITY;
   private ringsMs = Number.POSITIVE_INFINITY;
   private isLate = false;
+  /** Without power. */
+  isOff = true;
+  private life = 0;
+  /** Of earlier lives. */
+  private redeliveredBefore = 0;
+  private acknowledgedBefore = 0;
 
   constructor(
     readonly index: number,
@@ -83,14 +94,74 @@ export class Gateway {
       index,
       latencyMs,
     );
-    const own = new Prng(prng.next32());
-    this.turn = new Turn(this.ports(), this.settings, "", own, `g${index}`);
+    this.disk = new Disk(
+      clockwork,
+      prng,
+      ({ bag }) => ledger.onDurable(this.name, bag),
+      (detail) => this.turn.onStoreSynced(detail),
+    );
+    this.turn = this.make();
+    const on = () => (this.isOff ? undefined : this.turn);
+    this.producer = new Producer(this.name, clockwork, prng, on, () => this.wallS);
+  }
+
+  private make(): Turn {
+    const own = new Prng(this.prng.next32());
+    return new Turn(this.ports(), this.settings, "", own, `g${this.index}-${this.life}`);
+  }
+
+  private get wallS(): number {
+    return (EPOCH_MS + this.clockwork.nowMs) / 1000 + this.skewS;
+  }
+
+  /** The power goes: what is not durable is gone, and nothing that was asked for is answered. */
+  cut(): void {
+    if (this.isOff) return;
+    // What is acknowledged while the store takes nothing is not removed there.
+    const { inFlightMax } = this.settings.data;
+    this.ledger.onCut(this.name, this.disk.isUnwell ? Number.POSITIVE_INFINITY : inFlightMax);
+    const { tally, window } = this.turn.agent.machines.outbox;
+    this.redeliveredBefore += window.redelivered;
+    this.acknowledgedBefore += tally.sum(Fate.ACKNOWLEDGED);
+    this.isOff = true;
+    this.life++;
+    this.uplink.abort();
+    this.tap.onCut();
+    this.chip?.cut();
+    this.disk.cut();
+    this.lit = false;
+    this.ringsMs = Number.POSITIVE_INFINITY;
+    this.alarmMs = Number.POSITIVE_INFINITY;
+  }
+
+  /** The power is there again. */
+  restore(): void {
+    if (!this.isOff) return;
+    this.turn = this.make();
+    this.start();
+  }
+
+  get redelivered(): number {
+    return this.redeliveredBefore + this.turn.agent.machines.outbox.window.redelivered;
+  }
+
+  get acknowledged(): number {
+    const { tally } = this.turn.agent.machines.outbox;
+    return this.acknowledgedBefore + tally.sum(Fate.ACKNOWLEDGED);
+  }
+
+  /** Runs `act` after a while, unless the power goes before. */
+  private after(delayMs: number, act: () => void): void {
+    const { life } = this;
+    this.clockwork.after(delayMs, () => {
+      if (life === this.life) act();
+    });
   }
 
   /** While it waits for its next attempt, that must come soon, and the alarm must be set for it. */
   checkWait(): void {
     const { agent } = this.turn;
-    if (agent.state !== AgentState.WAITING || this.isLate) return;
+    if (this.isOff || agent.state !== AgentState.WAITING || this.isLate) return;
     const isLocked = agent.machines.identity.provision.cause === Cause.TPM_REFUSED;
     const floorMs = isLocked ? TPM_REFUSED_MS_MIN : REFUSED_MS_MIN;
     const capMs = Math.max(this.settings.data.retryIntervalS * 1000, 2 * floorMs);
@@ -102,6 +173,7 @@ export class Gateway {
 
   /** Turns it on. */
   start(): void {
+    this.isOff = false;
     this.turn.start();
     this.chip?.open();
   }
@@ -151,7 +223,7 @@ export class Gateway {
     return {
       clock: {
         nowMs: () => clockwork.nowMs,
-        wallS: () => (EPOCH_MS + clockwork.nowMs) / 1000 + this.skewS,
+        wallS: () => this.wallS,
       },
       uplink: this.uplink,
       signer: { sign: (text) => this.sign(text) },
@@ -168,6 +240,7 @@ export class Gateway {
       log: { write: (_level, text) => ledger.onLog(this.name, text) },
       tpm: this.chip ?? { perform: () => this.stray(), flushAll: () => this.stray() },
       web: { ask: (ticket, request) => this.ask(ticket, request) },
+      store: this.disk.shelf,
       memo: { text: this.kept, save: (text) => this.save(text) },
       sha256: (bytes) => createHash("sha256").update(bytes).digest(),
       reload: () => {},
@@ -182,11 +255,11 @@ export class Gateway {
   private ask(ticket: number, request: WebRequest): void {
     if (!this.isRegistered) return this.stray();
     const { latencyMs } = this.uplink;
-    this.clockwork.after(6 * latencyMs + 1, () => {
+    this.after(6 * latencyMs + 1, () => {
       if (this.uplink.network !== 0) return this.turn.onFetched(ticket, SILENT);
       const dateS = (): number => Math.floor((EPOCH_MS + this.clockwork.nowMs) / 1000);
       askDps(this.hub, request, dateS, (answer) => {
-        this.clockwork.after(latencyMs, () => this.turn.onFetched(ticket, answer));
+        this.after(latencyMs, () => this.turn.onFetched(ticket, answer));
       });
     });
   }
@@ -194,20 +267,20 @@ export class Gateway {
   private save(text: string): void {
     if (!this.isRegistered) return this.stray();
     this.kept = text;
-    this.clockwork.after(1 + this.prng.below(200), () => this.turn.onSaved(""));
+    this.after(1 + this.prng.below(200), () => this.turn.onSaved(""));
   }
 
   private sign(text: string): void {
     const key = Buffer.from(this.settings.endpoint.key, "base64");
     const signature = createHmac("sha256", key).update(text).digest("base64");
-    this.clockwork.after(1 + this.prng.below(100), () => {
+    this.after(1 + this.prng.below(100), () => {
       if (this.prng.chance(0.01)) this.turn.onSignFailed("the simulated key is busy");
       else this.turn.onSigned(signature);
     });
   }
 
   private probe(token: string): void {
-    this.clockwork.after(6 * this.uplink.latencyMs + 1, () => {
+    this.after(6 * this.uplink.latencyMs + 1, () => {
       const isReachable = this.uplink.network === 0 && !this.prng.chance(0.1);
       const check = this.hub.checkToken(this.name, token);
       const probed: Probed = {
@@ -223,7 +296,7 @@ export class Gateway {
     this.alarmMs = atMs;
     if (atMs >= this.ringsMs) return;
     this.ringsMs = atMs;
-    this.clockwork.at(atMs, () => {
+    this.after(atMs - this.clockwork.nowMs, () => {
       if (this.ringsMs > this.clockwork.nowMs) return;
       this.ringsMs = Number.POSITIVE_INFINITY;
       if (this.alarmMs > this.clockwork.nowMs) this.arm(this.alarmMs);

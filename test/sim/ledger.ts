@@ -13,9 +13,10 @@ export class Ledger {
   delivered = 0;
   duplicates = 0;
   twinChanges = 0;
-  /** Arrivals by sequence number, for each device. */
-  private readonly arrivals = new Map<string, Uint8Array>();
-  private readonly highest = new Map<string, number>();
+  /** Messages that a power cut leaves alone from now on. */
+  durable = 0;
+  /** What became of the messages of each device, by their ids. */
+  private readonly books = new Map<string, Book>();
 
   onViolation(text: string): void {
     if (this.violations.length < 100) this.violations.push(text);
@@ -50,44 +51,72 @@ export class Ledger {
     }
   }
 
-  /** All of 1 .. `accepted` must have arrived. */
-  settle(device: string, accepted: number): number {
-    const arrived = this.arrivals.get(device) ?? new Uint8Array(0);
+  /** The store of a device has made this message durable. */
+  onDurable(device: string, bag: string): void {
+    const id = /%24\.mid=([^&]*)/.exec(bag)?.[1] ?? "";
+    const book = this.book(device);
+    if (!book.durable.has(id)) this.durable++;
+    book.durable.add(id);
+  }
+
+  /** A device has lost power: up to `most` messages come again, and as new. */
+  onCut(device: string, most: number): void {
+    this.book(device).unmarked += most;
+  }
+
+  /** All that was durable must have arrived. */
+  settle(device: string): number {
+    const { durable, arrivals } = this.book(device);
     let lost = 0;
-    for (let sequence = 1; sequence <= accepted; sequence++) {
-      if ((arrived[sequence] ?? 0) > 0) continue;
+    for (const id of durable) {
+      if (arrivals.has(id)) continue;
       lost++;
-      if (lost <= 3) this.onViolation(`${device}: message ${sequence} of ${accepted} is lost`);
+      if (lost <= 3) this.onViolation(`${device}: message ${id} is lost`);
     }
     return lost;
   }
 
-  private onTelemetry(device: string, messageId: string, dup: boolean): void {
-    const sequence = Number(messageId.slice(messageId.indexOf(".") + 1));
-    if (!(sequence > 0)) return this.onViolation(`${device}: message id "${messageId}"`);
-    let arrived = this.arrivals.get(device) ?? new Uint8Array(1024);
-    if (sequence >= arrived.length) {
-      const larger = new Uint8Array(2 * Math.max(sequence, arrived.length));
-      larger.set(arrived);
-      arrived = larger;
-    }
-    this.arrivals.set(device, arrived);
-    const before = arrived[sequence]!;
-    arrived[sequence] = Math.min(255, before + 1);
-    if (before === 0) this.onFirst(device, sequence);
-    else {
-      this.duplicates++;
-      if (!dup) this.onViolation(`${device}: message ${sequence} came again without DUP`);
-    }
+  private book(device: string): Book {
+    const known = this.books.get(device);
+    if (known !== undefined) return known;
+    const made = { durable: new Set(), arrivals: new Set(), highest: new Map(), unmarked: 0 };
+    this.books.set(device, made as Book);
+    return made as Book;
   }
 
-  /** Order per source: first arrivals ascend. */
-  private onFirst(device: string, sequence: number): void {
-    this.delivered++;
-    const highest = this.highest.get(device) ?? 0;
-    if (sequence !== highest + 1) {
-      this.onViolation(`${device}: message ${sequence} came first after ${highest}`);
+  private onTelemetry(device: string, messageId: string, dup: boolean): void {
+    const [source = "", number] = messageId.split(".");
+    const sequence = Number(number);
+    if (!(sequence > 0)) return this.onViolation(`${device}: message id "${messageId}"`);
+    const book = this.book(device);
+    // Design, decision 5: only accepted messages are sent, and those are durable.
+    if (!book.durable.has(messageId)) {
+      this.onViolation(`${device}: message ${messageId} was sent before it was durable`);
     }
-    this.highest.set(device, Math.max(sequence, highest));
+    if (!book.arrivals.has(messageId)) {
+      book.arrivals.add(messageId);
+      this.delivered++;
+      const highest = book.highest.get(source) ?? 0;
+      // Order per source: first arrivals ascend.
+      if (sequence <= highest) {
+        this.onViolation(`${device}: message ${messageId} came first after ${highest}`);
+      }
+      book.highest.set(source, sequence);
+      return;
+    }
+    this.duplicates++;
+    if (dup) return;
+    if (book.unmarked-- <= 0) {
+      this.onViolation(`${device}: message ${messageId} came again without DUP`);
+    }
   }
+}
+
+interface Book {
+  readonly durable: Set<string>;
+  readonly arrivals: Set<string>;
+  /** By source, the number of the message that came last for the first time. */
+  readonly highest: Map<string, number>;
+  /** How many may still come again without DUP. */
+  unmarked: number;
 }

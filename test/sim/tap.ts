@@ -50,29 +50,29 @@ function bodyStart(bytes: Uint8Array, start: number): number {
   return at + 1;
 }
 
+const AMPERSAND = 0x26;
 const MID = [..."%24.mid="].map((char) => char.charCodeAt(0));
 
-/** The sequence number in the topic's message id, -1 when there is none. */
-function sequenceIn(bytes: Uint8Array, start: number, end: number): number {
+/** The message id in a topic, "" when there is none. */
+function idIn(bytes: Uint8Array, start: number, end: number): string {
   for (let at = start; at + MID.length < end; at++) {
     if (!MID.every((byte, index) => bytes[at + index] === byte)) continue;
-    let digit = at + MID.length;
-    while (digit < end && bytes[digit] !== 0x2e) digit++;
-    let sequence = 0;
-    for (digit++; digit < end && bytes[digit]! >= 0x30 && bytes[digit]! <= 0x39; digit++) {
-      sequence = sequence * 10 + bytes[digit]! - 0x30;
+    let id = "";
+    for (let from = at + MID.length; from < end && bytes[from] !== AMPERSAND; from++) {
+      id += String.fromCharCode(bytes[from]!);
     }
-    return sequence;
+    return id;
   }
-  return -1;
+  return "";
 }
 
 /** Judges one gateway over all its connections. */
 export class Tap {
-  /** Identifier by sequence of messages sent and not seen acknowledged. */
-  private readonly open = new Map<number, number>();
+  /** Identifier by message id of messages sent and not seen acknowledged. */
+  private readonly open = new Map<string, number>();
   private readonly unacknowledged = new Set<number>();
-  private lastSequence = 0;
+  /** Of each source on this connection, the number of its last message. */
+  private readonly last = new Map<string, number>();
   private isFirst = true;
   /** Offered to the socket and not taken: attempted, though nobody saw it. */
   private offered = new Uint8Array(0);
@@ -95,8 +95,14 @@ export class Tap {
     this.outward.reset();
     this.inward.reset();
     this.unacknowledged.clear();
-    this.lastSequence = 0;
+    this.last.clear();
     this.isFirst = true;
+  }
+
+  /** The gateway has forgotten what it sent: it comes as new. */
+  onCut(): void {
+    this.open.clear();
+    this.offered = new Uint8Array(0);
   }
 
   out(chunk: Uint8Array): void {
@@ -133,39 +139,42 @@ export class Tap {
     const topicEnd = body + 2 + ((bytes[body]! << 8) | bytes[body + 1]!);
     const identifier = (bytes[topicEnd]! << 8) | bytes[topicEnd + 1]!;
     if (topicEnd + 2 > end) return this.events.onViolation("PUBLISH with a short body");
-    const sequence = sequenceIn(bytes, body + 2, topicEnd);
-    if (this.isAttempt) this.open.set(sequence, identifier);
-    else this.onMessage(sequence, identifier, (first & 0x08) !== 0);
+    const id = idIn(bytes, body + 2, topicEnd);
+    if (this.isAttempt) this.open.set(id, identifier);
+    else this.onMessage(id, identifier, (first & 0x08) !== 0);
   }
 
-  private onMessage(sequence: number, identifier: number, dup: boolean): void {
+  private onMessage(id: string, identifier: number, dup: boolean): void {
     const { events, open, unacknowledged } = this;
-    const before = open.get(sequence);
+    const before = open.get(id);
     if (identifier === 0) events.onViolation("identifier 0");
     if (unacknowledged.has(identifier)) events.onViolation(`identifier ${identifier} in use`);
     unacknowledged.add(identifier);
     if (unacknowledged.size > this.window) {
       events.onViolation(`${unacknowledged.size} in flight, window ${this.window}`);
     }
-    if (before === undefined && dup) events.onViolation(`DUP at first delivery of ${sequence}`);
-    if (before !== undefined && !dup) events.onViolation(`redelivery of ${sequence} without DUP`);
+    if (before === undefined && dup) events.onViolation(`DUP at first delivery of ${id}`);
+    if (before !== undefined && !dup) events.onViolation(`redelivery of ${id} without DUP`);
     if (before !== undefined && before !== identifier) {
-      events.onViolation(`redelivery of ${sequence} under another identifier`);
+      events.onViolation(`redelivery of ${id} under another identifier`);
     }
-    if (sequence <= this.lastSequence) {
-      events.onViolation(`${sequence} sent after ${this.lastSequence}`);
-    }
-    this.lastSequence = sequence;
-    open.set(sequence, identifier);
+    const [source, sequence] = [
+      id.slice(0, id.indexOf(".")),
+      Number(id.slice(id.indexOf(".") + 1)),
+    ];
+    const last = this.last.get(source) ?? 0;
+    if (sequence <= last) events.onViolation(`${id} sent after ${last}`);
+    this.last.set(source, sequence);
+    open.set(id, identifier);
   }
 
   private onIn(bytes: Uint8Array, start: number): void {
     if (bytes[start]! >> 4 !== 4) return;
     const identifier = (bytes[start + 2]! << 8) | bytes[start + 3]!;
     if (!this.unacknowledged.delete(identifier)) return;
-    for (const [sequence, owner] of this.open) {
+    for (const [id, owner] of this.open) {
       if (owner !== identifier) continue;
-      this.open.delete(sequence);
+      this.open.delete(id);
       return;
     }
   }
