@@ -1,7 +1,7 @@
 // Codec: nanoseconds and bytes of heap for a packet, beside mqtt-packet and beside one `set()`.
 // Neighbours: client/codec.ts is the measured process.
 // Invariant: each combination runs in a process of its own, in turn inside each round; both codecs
-// get the same packet, one for each chunk read; ours writes out of the outbox, as the agent does.
+// get the same packet, one for each chunk read; ours writes out of the window, as the agent does.
 
 import { join } from "node:path";
 import { measured } from "./child.ts";

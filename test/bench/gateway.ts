@@ -35,6 +35,7 @@ function settingsFor(identity: Identity, folder: string, lamp: string): string {
     `target = ${lamp}`,
     "[agent]",
     `control-socket = ${join(folder, "control.sock")}`,
+    `state-dir = ${join(folder, "state")}`,
     "",
   ].join("\n");
 }

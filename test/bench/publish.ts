@@ -1,16 +1,18 @@
 // Publish: what one QoS 1 message over TLS costs the client, at several windows.
 // Neighbours: client/agent.ts is the production turn, client/floor.ts raw `Bun.connect`; peers
 // and native have MQTT.js and libmosquitto; `hub` has the two servers.
-// Invariant: the candidates take turns inside each round, each in a process of its own, with the
-// same topic, payload and window; ratios compare figures of the same round.
+// Invariant: messages of "azimuth" wait in memory, as those of its peers do, in a store of the same
+// kind as on disk; the candidates take turns inside each round, each in a process of its own, with
+// the same topic, payload and window; ratios compare figures of the same round.
 
+import { mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { measured } from "./child.ts";
 import { PAYLOAD, TOPIC } from "./client/message.ts";
 import type { Reading } from "./client/meter.ts";
 import type { Order } from "./client/order.ts";
 import { type Hub, startAzure, startSink } from "./hub.ts";
-import { BARE, BENCH, BUN, type Environment, SHIPPED, withFolder } from "./place.ts";
+import { BARE, BENCH, BUILD, BUN, type Environment, SHIPPED, withFolder } from "./place.ts";
 import { type Aim, format, type Report } from "./report.ts";
 import { median, minimum, pairedRatio } from "./statistics.ts";
 import { nodePublisher, program } from "./workshop.ts";
@@ -36,6 +38,8 @@ interface Candidate {
   readonly share: number;
   readonly environment: Environment;
   command(order: Order): readonly string[];
+  /** Whether its messages are on disk before they are sent. */
+  readonly isDurable?: boolean;
 }
 
 interface Sample {
@@ -51,6 +55,13 @@ async function candidates(): Promise<readonly Candidate[]> {
   };
   return [
     { name: "azimuth", share: 1, environment: SHIPPED, command: bun("agent.ts") },
+    {
+      name: "azimuth, on disk",
+      share: 0.25,
+      environment: SHIPPED,
+      command: bun("agent.ts"),
+      isDurable: true,
+    },
     { name: "Bun.connect floor", share: 1, environment: SHIPPED, command: bun("floor.ts") },
     {
       name: "libmosquitto",
@@ -77,7 +88,10 @@ function words(order: Order): readonly string[] {
 async function sample(candidate: Candidate, whole: Order): Promise<Sample> {
   const count = Math.ceil(whole.messages * candidate.share);
   const order = { ...whole, messages: count, warm: Math.ceil(count * WARM_SHARE) };
-  const reading = await measured<Reading>(candidate.command(order), candidate.environment);
+  const store = candidate.isDurable ? mkdtempSync(join(BUILD, "store-")) : "";
+  const command = candidate.command({ ...order, store });
+  const reading = await measured<Reading>(command, candidate.environment);
+  if (store !== "") rmSync(store, { recursive: true });
   const { messages, cpuUs, wallUs } = reading;
   return { cpuUs: cpuUs / messages, perS: (messages / wallUs) * 1e6 };
 }
@@ -91,7 +105,7 @@ async function atWindow(
   rounds: number,
 ): Promise<ReadonlyMap<string, readonly Sample[]>> {
   const bytes = { topic: TOPIC, payload: PAYLOAD };
-  const order: Order = { ...hub.identity, ...bytes, window, messages, warm: 0 };
+  const order: Order = { ...hub.identity, ...bytes, window, messages, warm: 0, store: "" };
   const samples = new Map<string, Sample[]>(all.map(({ name }) => [name, []]));
   for (let round = 0; round < rounds; round++) {
     for (const candidate of all) samples.get(candidate.name)!.push(await sample(candidate, order));

@@ -1,12 +1,16 @@
 // The agent as a publishing client: production turn, machines and ports, put together as `main`
-// does; the outbox is filled from the end of each turn.
+// does; a producer offers messages as fast as they are used up.
 // Neighbours: `publish.ts` starts it; `src/main.ts` is the original of what is built here.
 // Invariant: every message is accepted into the real outbox and leaves by its PUBACK; nothing of
-// the agent is replaced but the alarm, which fills and then arms the real one.
+// the agent is replaced but the alarm, which arms the real one and then wakes the producer.
 
 import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { telemetryTopic } from "../../../src/codec/topic.ts";
 import { Level, type UplinkEvents } from "../../../src/core/effects.ts";
+import { Refused } from "../../../src/core/outbox.ts";
 import type { Settings } from "../../../src/core/settings.ts";
+import { Fate } from "../../../src/core/tally.ts";
 import { Prng } from "../../../src/kit/prng.ts";
 import { TimerAlarm } from "../../../src/port/alarm.ts";
 import { SystemClock } from "../../../src/port/clock.ts";
@@ -16,83 +20,88 @@ import { bootId, seed } from "../../../src/port/entropy.ts";
 import { GpioPins } from "../../../src/port/gpio.ts";
 import { HttpsProbe } from "../../../src/port/https.ts";
 import { StderrLog } from "../../../src/port/log.ts";
+import { Salvage } from "../../../src/port/salvage.ts";
 import { KeySigner } from "../../../src/port/signer.ts";
+import { SqliteStore } from "../../../src/port/store.ts";
 import { Tls } from "../../../src/port/tls.ts";
+import { Vault } from "../../../src/port/vault.ts";
 import { Turn } from "../../../src/turn.ts";
+import { settings } from "../../given.ts";
 import { Meter } from "./meter.ts";
 import { type Order, readOrder } from "./order.ts";
 
+const PRIORITY = 7;
+const STORE_BYTES_MAX = 256 * 1024 * 1024;
+
 function settingsFor(order: Order): Settings {
-  return {
-    endpoint: {
-      type: "sas",
-      hubName: order.hubName,
-      host: order.host,
-      mqttPort: order.port,
-      httpsPort: order.httpsPort,
-      deviceId: order.deviceId,
-      moduleId: "",
-      key: order.key,
-      isSealed: false,
-      isGroup: false,
-      certificateFile: "",
-      privateKeyFile: "",
-      certificate: undefined,
-      caFile: order.caFile,
-      keepAliveS: 240,
-      modelId: "",
-      dpsHost: "",
-      dpsPort: 443,
-      idScope: "",
-      registrationId: "",
-      tpm: "",
-      isHidden: true,
-      ownerPassword: "",
-      endorsementPassword: "",
-    },
+  const { hubName, host, port, httpsPort, deviceId, key, caFile, window } = order;
+  return settings({
+    endpoint: { hubName, host, mqttPort: port, httpsPort, deviceId, key, caFile },
+    data: { inFlightMax: window, isDurable: order.store !== "" },
     network: { transport: "mqtts", proxy: null },
-    data: {
-      autoOnStartup: true,
-      retryIntervalS: 60,
-      quiesceTimeoutS: 10,
-      inFlightMax: order.window,
-    },
-    telemetry: { intervalS: 0 },
     lamps: [],
-    agent: { controlSocket: "", logLevel: Level.WARNING, stateFolder: "" },
-  };
+    agent: { controlSocket: "", logLevel: Level.WARNING, stateFolder: order.store },
+  });
 }
 
 /** Keeps a window's worth of messages waiting behind those in flight. */
 class Producer {
-  private readonly topic: Uint8Array;
+  private readonly bag: string;
   private readonly payload: Uint8Array;
   private readonly meter: Meter;
+  private offered = 0;
+  private isComing = false;
 
   constructor(private readonly order: Order) {
-    this.topic = Buffer.from(order.topic);
+    const prefix = telemetryTopic(order.deviceId, "");
+    if (!order.topic.startsWith(prefix)) throw new Error(`the topic must begin with ${prefix}`);
+    this.bag = order.topic.slice(prefix.length);
     this.payload = Buffer.from(order.payload);
     this.meter = new Meter(order.warm, order.messages);
   }
 
-  fill(turn: Turn): void {
+  /** After each turn: what was used up is offered again, as an input of its own. */
+  look(turn: Turn): void {
     const { outbox } = turn.agent.machines;
+    this.meter.onAcknowledged(outbox.tally.of(PRIORITY, Fate.ACKNOWLEDGED));
+    if (this.isComing || !this.isShort(turn)) return;
+    this.isComing = true;
+    queueMicrotask(() => {
+      this.isComing = false;
+      this.fill(turn);
+      turn.onAlarm();
+    });
+  }
+
+  private isShort(turn: Turn): boolean {
     const { window, messages } = this.order;
-    this.meter.onAcknowledged(outbox.acknowledged);
-    while (outbox.waiting < window && outbox.accepted < messages) {
-      outbox.accept(this.topic, this.payload);
+    return turn.agent.machines.outbox.waiting < window && this.offered < messages;
+  }
+
+  private fill(turn: Turn): void {
+    const { outbox } = turn.agent.machines;
+    for (; this.isShort(turn); this.offered++) {
+      const refused = outbox.offer(PRIORITY, 0, this.bag, this.payload, Date.now() / 1000);
+      if (refused !== Refused.NO) throw new Error(`a message is refused: ${Refused[refused]}`);
     }
   }
 }
 
+/** The store of the product: on disk, or of the same kind in memory. */
+function storeOf(order: Order, turn: () => Turn): SqliteStore {
+  const path = order.store === "" ? ":memory:" : join(order.store, "queue.db");
+  const vault = new Vault(path, STORE_BYTES_MAX, new Salvage());
+  return new SqliteStore(vault, { onStoreSynced: (detail) => turn().onStoreSynced(detail) });
+}
+
 function run(order: Order): void {
-  const settings = settingsFor(order);
+  const given = settingsFor(order);
   const producer = new Producer(order);
   const timer = new TimerAlarm(() => turn.onAlarm());
   const alarm = {
     arm(atMs: number): void {
-      producer.fill(turn);
       timer.arm(atMs);
+      producer.look(turn);
     },
   };
   const signer = new KeySigner(
@@ -122,19 +131,20 @@ function run(order: Order): void {
     uplink,
     signer,
     probe: new HttpsProbe({ onProbed: (probed) => turn.onProbed(probed) }, dial),
-    pins: new GpioPins(settings.lamps),
+    pins: new GpioPins(given.lamps),
     alarm,
     control: new ControlServer({ onCommand: (client, words) => turn.onCommand(client, words) }),
-    log: new StderrLog({ level: settings.agent.logLevel }),
+    log: new StderrLog({ level: given.agent.logLevel }),
     reload: () => end("nobody asks for a reload here"),
     exit: (code: number) => process.exit(code),
     tpm: { perform: noTpm, flushAll: noTpm },
     web: { ask: noTpm },
     memo: { text: "", save: noTpm },
+    store: storeOf(order, () => turn),
     sha256: (bytes: Uint8Array) => bytes,
   };
   const roots = readFileSync(order.caFile, "utf8");
-  const turn: Turn = new Turn(ports, settings, roots, new Prng(seed()), bootId());
+  const turn: Turn = new Turn(ports, given, roots, new Prng(seed()), bootId());
   turn.start();
 }
 

@@ -6,13 +6,12 @@
 import { generate, type Packet, type Parser, parser, writeToStream } from "mqtt-packet";
 import { Reader, ReadResult } from "../../../src/codec/reader.ts";
 import { Writer } from "../../../src/codec/writer.ts";
-import { Outbox } from "../../../src/core/outbox.ts";
+import { Window } from "../../../src/core/window.ts";
 import {
-  MESSAGE_BYTES_MAX,
-  OUTBOX_BYTES,
-  OUTBOX_MESSAGES,
   PACKET_BYTES_MAX,
   TRANSMIT_BYTES,
+  WINDOW_BYTES,
+  WINDOW_MESSAGES,
 } from "../../../src/limits.ts";
 import { PAYLOAD, TOPIC } from "./message.ts";
 
@@ -49,13 +48,16 @@ function ourWrite(
   };
 }
 
-/** A PUBLISH as `session` writes it, out of the outbox that the message was accepted into. */
+/** A PUBLISH as `session` writes it, out of the window that the message was put into. */
 function ourPublish(): Loop {
-  const shared = new Writer(TRANSMIT_BYTES, OUTBOX_BYTES);
-  const outbox = new Outbox(shared.shared, OUTBOX_MESSAGES, MESSAGE_BYTES_MAX);
-  for (let index = 0; index < 8; index++) outbox.accept(Buffer.from(TOPIC), CONTENT);
-  for (let index = 1; index < 8; index++) outbox.sent(index, 0);
-  const { bytes, topicStart, topicEnd, payloadEnd } = outbox;
+  const shared = new Writer(TRANSMIT_BYTES, WINDOW_BYTES);
+  const window = new Window(shared.shared, WINDOW_MESSAGES);
+  const message = { priority: 7, acceptedS: 0, expiresS: 0, bag: "", body: CONTENT };
+  for (let sequence = 1; sequence <= 8; sequence++) {
+    window.stage(Buffer.from(TOPIC), { ...message, sequence });
+  }
+  for (let index = 1; index < 8; index++) window.sent(index, 0);
+  const { bytes, topicStart, topicEnd, payloadEnd } = window;
   return ourWrite(
     (writer, identifier) =>
       writer.publish(

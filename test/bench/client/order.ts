@@ -23,6 +23,8 @@ export interface Order {
   /** ASCII. */
   readonly topic: string;
   readonly payload: string;
+  /** Of the agent: an empty folder for its store; "" keeps messages in memory. */
+  readonly store: string;
 }
 
 /** The order in this process's first argument. */
