@@ -133,9 +133,13 @@ cut: bootstrap ## cuts the power at every write of a recorded run of the store; 
 	@$(BUN) test/soak/cut.ts $(if $(SEED),--seed $(SEED)) $(if $(TURNS),--turns $(TURNS))
 
 .PHONY: soak
-soak: bootstrap ## the real agent for hours with faults; SEED=, HOURS= (1); ARGS=provision|power
+soak: bootstrap ## the real agent for hours, with faults; SEED=, HOURS=; ARGS=provision|power|kill
 	@$(call packages,$(BENCH_PACKAGES))
+ifeq ($(firstword $(ARGS)),kill)
+	@nice -n 10 $(BUN) test/soak/kill.ts $(if $(SEED),--seed $(SEED)) $(if $(KILLS),--kills $(KILLS))
+else
 	@$(BUN) test/soak/main.ts $(ARGS) $(if $(SEED),--seed $(SEED)) $(if $(HOURS),--hours $(HOURS))
+endif
 
 # --- Run ------------------------------------------------------------------------
 

@@ -31,7 +31,7 @@ const LIMIT_S = 300;
 const TEST_LIMIT_MS = 60_000;
 
 /** Tests that play whole stories with processes: in `make test`, too long for every commit. */
-const LONG: ReadonlySet<string> = new Set(["demo", "registration", "seal", "tpm"]);
+const LONG: ReadonlySet<string> = new Set(["demo", "registration", "seal", "soak", "tpm"]);
 
 const TSC = "node_modules/typescript/bin/tsc";
 const BIOME = "node_modules/@biomejs/biome/bin/biome";

@@ -14,11 +14,15 @@ import { Dialer } from "../../src/port/dial.ts";
 import { bootId, seed } from "../../src/port/entropy.ts";
 import { HttpsProbe, HttpsWeb } from "../../src/port/https.ts";
 import { FileMemo } from "../../src/port/memo.ts";
+import { Salvage } from "../../src/port/salvage.ts";
+import { SqliteStore } from "../../src/port/store.ts";
 import { SocketChip } from "../../src/port/swtpm.ts";
 import { Tls } from "../../src/port/tls.ts";
 import type { Library } from "../../src/port/tpm.ts";
+import { Vault } from "../../src/port/vault.ts";
 import { Turn } from "../../src/turn.ts";
 
+const QUEUE_BYTES = 1024 * 1024;
 const dial = new Dialer(null).open;
 
 /** Longer than anything that a life waits for. */
@@ -78,6 +82,9 @@ export function live(settings: Settings, roots: string, library: Library): Promi
     },
     tpm,
     web: new HttpsWeb({ onFetched: (ticket, answer) => turn.onFetched(ticket, answer) }, dial),
+    store: new SqliteStore(new Vault(":memory:", QUEUE_BYTES, new Salvage()), {
+      onStoreSynced: (detail) => turn.onStoreSynced(detail),
+    }),
     memo: new FileMemo(
       { onSaved: (problem) => turn.onSaved(problem) },
       join(settings.agent.stateFolder, "assignment.json"),
