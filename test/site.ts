@@ -39,6 +39,8 @@ export class Site {
   readonly key: string;
   agent: Bun.Subprocess<"ignore", "ignore", "pipe"> | undefined;
   log = "";
+  /** Words before the agent's own, of a program that becomes the agent. */
+  launcher: readonly string[] = [];
   private constructor(azure: Emulator, events: HubEvent[]) {
     this.azure = azure;
     this.events = events;
@@ -88,7 +90,7 @@ export class Site {
   /** Starts `azimuth run`; `more` goes to the runtime. */
   start(...more: string[]): void {
     const words = [...more, MAIN, "run", "-c", this.path("azimuth.ini")];
-    const agent = Bun.spawn([process.execPath, ...words], {
+    const agent = Bun.spawn([...this.launcher, process.execPath, ...words], {
       stdin: "ignore",
       stdout: "ignore",
       stderr: "pipe",
