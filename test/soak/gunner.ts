@@ -12,6 +12,7 @@ import { Prng } from "../../src/kit/prng.ts";
 import { TimerAlarm } from "../../src/port/alarm.ts";
 import { SystemClock } from "../../src/port/clock.ts";
 import { ControlServer } from "../../src/port/control.ts";
+import { Dialer } from "../../src/port/dial.ts";
 import { seed } from "../../src/port/entropy.ts";
 import { GpioPins } from "../../src/port/gpio.ts";
 import { HttpsProbe } from "../../src/port/https.ts";
@@ -23,6 +24,8 @@ import { Tls } from "../../src/port/tls.ts";
 import { Vault } from "../../src/port/vault.ts";
 import { Turn } from "../../src/turn.ts";
 import { settings } from "../given.ts";
+
+const dial = new Dialer(null).open;
 
 /** What a life of the gunner is told. */
 export interface Mission {
@@ -110,13 +113,16 @@ function portsOf(mission: Mission, turn: () => Turn): Ports {
   const vault = new Vault(join(mission.folder, "queue.db"), STORE_BYTES_MAX, new Salvage());
   return {
     clock: new SystemClock(),
-    uplink: new Tls({
-      onOpened: () => turn().onOpened(),
-      onSecured: () => turn().onSecured(),
-      onData: (chunk) => turn().onData(chunk),
-      onWritable: () => turn().onWritable(),
-      onClosed: (cause, detail) => turn().onClosed(cause, detail),
-    }),
+    uplink: new Tls(
+      {
+        onOpened: () => turn().onOpened(),
+        onSecured: () => turn().onSecured(),
+        onData: (chunk) => turn().onData(chunk),
+        onWritable: () => turn().onWritable(),
+        onClosed: (cause, detail) => turn().onClosed(cause, detail),
+      },
+      dial,
+    ),
     signer: new KeySigner(
       {
         onSigned: (signature) => turn().onSigned(signature),
@@ -124,7 +130,7 @@ function portsOf(mission: Mission, turn: () => Turn): Ports {
       },
       mission.key,
     ),
-    probe: new HttpsProbe({ onProbed: (probed) => turn().onProbed(probed) }),
+    probe: new HttpsProbe({ onProbed: (probed) => turn().onProbed(probed) }, dial),
     pins: new GpioPins([]),
     alarm: new TimerAlarm(() => turn().onAlarm()),
     control: new ControlServer({ onCommand: (client, words) => turn().onCommand(client, words) }),
