@@ -13,7 +13,7 @@ beforeEach(async () => {
 });
 afterEach(() => site.close());
 
-const OFFLINE = { "endpoint mqtt-port": "1" };
+const OFFLINE = { "endpoint mqtt-port": "1", "network transport": "mqtts" };
 
 async function status(): Promise<Status> {
   return JSON.parse((await site.command("status", "--json")).out) as Status;

@@ -76,7 +76,7 @@ const RANGES: Record<string, string> = {
   "store.capacity": "0 .. 100000000 messages",
   "store.when-full": "drop-oldest, drop-newest or refuse",
   "store.housekeeper-interval": "5 .. 86400 seconds",
-  "backlog.share": "1 .. 90 percent",
+  "backlog.share": "1 .. 50 percent",
   "rate.limit.average": "1 .. 100000 messages",
   "rate.limit.time.unit": "seconds, minutes, hours or days",
   "rate.limit.burst.size": "1 .. 100000 messages",

@@ -90,7 +90,7 @@ describe("sound files", () => {
       store.capacity = 5
       store.when-full = Refuse
       store.housekeeper-interval = 5
-      backlog.share = 90
+      backlog.share = 50
       enable.rate.limit = true
       rate.limit.average = 3
       rate.limit.time.unit = Minutes
@@ -110,7 +110,7 @@ describe("sound files", () => {
         messageBytesMax: 262_140,
         bodyBytesMax: 1,
       },
-      drain: { sharePercent: 90, limit: { average: 3, unitMs: 60_000, burst: 7 } },
+      drain: { sharePercent: 50, limit: { average: 3, unitMs: 60_000, burst: 7 } },
       purgeIntervalS: 5,
       isDurable: false,
     });
