@@ -3,7 +3,7 @@
  * Neighbours: azimuth.h says what each operation takes and gives; src/port/tpm.ts carries the
  * bytes; libtss2-esys builds commands, checks responses, does the cryptography of sessions.
  * Invariant: one operation at a time; no call waits for anything; nothing that came in stays in
- * the block's input.
+ * the block's input, and nothing that came out stays in its output once the next one begins.
  */
 #define _DEFAULT_SOURCE
 #include "tpm.h"
@@ -157,6 +157,7 @@ uint32_t azimuth_tpm_start(uint32_t operation, uint32_t a, uint32_t b, uint32_t 
     memcpy(arguments, (const uint32_t[]){a, b, c, d}, sizeof arguments);
     tpm_block.handle = 0;
     tpm_block.output_bytes = 0;
+    tpm_wipe(tpm_block.output, sizeof tpm_block.output);
     rc = begin(operation);
   }
   wipe_input();

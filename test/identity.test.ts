@@ -5,7 +5,7 @@
 
 import { afterEach, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { createHash } from "node:crypto";
-import { readFileSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import type { TwinEvent } from "./azure/model/events.ts";
 import { Site, until } from "./site.ts";
 import { Client, EK_TEMPLATE, ENDORSEMENT } from "./tpm/client.ts";
@@ -216,6 +216,18 @@ test("no TPM there is one clear line, and a TPM that comes later is used", async
   await site.logged("not registered: the TPM could not read its keys: ");
   await tpm.restart();
   await site.logged(`connected to localhost as ${DEVICE}`);
+});
+
+test("what was kept and is damaged is told of, and DPS asked", async () => {
+  await enrol();
+  const path = site.path("state/assignment.json");
+  mkdirSync(site.path("state"));
+  writeFileSync(path, '{"format":1,"hubName":');
+  settings();
+  site.start();
+  await site.logged(`${path}: damaged and not used; DPS is asked again`);
+  await site.logged("connected to");
+  expect(registrations()).toBe(1);
 });
 
 test("a registration that failed half way leaves the old identity at work", async () => {

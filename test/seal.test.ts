@@ -239,8 +239,11 @@ describe("refused, with the settings as they were", () => {
       expect(await client.setPassword(OWNER, Buffer.from("owner"))).toBe(0);
     });
     await refuses("--owner-password-file names the file with it");
-    writeFileSync(site.path("password"), "owner\n", { mode: 0o600 });
-    expect((await seal("--owner-password-file", site.path("password"))).code).toBe(0);
+    writeFileSync(site.path("password"), "owner\n", { mode: 0o644 });
+    const { code, err } = await seal("--owner-password-file", site.path("password"));
+    expect(code).toBe(0);
+    expect(err).toContain("warning: ");
+    expect(err).toContain("password: others may read this secret (mode 0644); chmod 600 it");
     expect(await isInTpm()).toBe(true);
   });
 

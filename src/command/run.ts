@@ -4,6 +4,7 @@
 
 import { join } from "node:path";
 import { ENDORSEMENT, OWNER } from "../codec/request.ts";
+import { parseAssignment } from "../core/assignment.ts";
 import {
   Level,
   type Ports,
@@ -132,6 +133,9 @@ function dpsOf(
   const path = join(agent.stateFolder, ASSIGNMENT_FILE);
   const memo = new FileMemo({ onSaved: (problem) => turn().onSaved(problem) }, path);
   if (memo.problem !== "") log.write(Level.WARNING, memo.problem);
+  if (memo.text !== "" && parseAssignment(memo.text) === undefined) {
+    log.write(Level.WARNING, `${path}: damaged and not used; DPS is asked again`);
+  }
   const events: WebEvents = { onFetched: (ticket, answer) => turn().onFetched(ticket, answer) };
   return { memo, web: new HttpsWeb(events, dial, undefined, shown) };
 }

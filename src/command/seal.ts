@@ -166,6 +166,7 @@ function passwordOf({ ownerPasswordFile }: SealCommand): string {
   if (ownerPasswordFile === "") return "";
   const secret = readSecret(ownerPasswordFile);
   if ("problem" in secret) refuse(secret.problem);
+  if (secret.warning !== "") warn(`warning: ${secret.warning}`);
   const bytes = Buffer.byteLength(secret.text);
   if (bytes <= PASSWORD_BYTES_MAX) return secret.text;
   refuse(

@@ -51,7 +51,9 @@ export function diagnose(facts: Circumstances): string {
     case Cause.NONE:
       return "";
     case Cause.NAME_NOT_FOUND:
-      return `name not found: ${host}; check HostName in the connection string and the DNS server`;
+      return isWritten(endpoint)
+        ? `name not found: ${host}; check HostName in the connection string and the DNS server`
+        : `name not found: ${host}; check the DNS server`;
     case Cause.NAME_LOOKUP_FAILED:
       return withDetail(`no answer from the DNS server for ${host}; check network and DNS`, detail);
     case Cause.REFUSED:
@@ -77,6 +79,19 @@ export function diagnose(facts: Circumstances): string {
   }
 }
 
+/** Whether hub and device are named in the settings; else DPS named them. */
+function isWritten({ idScope }: EndpointSettings): boolean {
+  return idScope === "";
+}
+
+/** What to do about a key that is wrong. */
+function newKey(endpoint: EndpointSettings): string {
+  if (!isWritten(endpoint)) return "DPS is asked if that goes on";
+  return endpoint.isSealed
+    ? "put its connection string back and run azimuth seal again"
+    : "copy its connection string again";
+}
+
 function isTls(cause: Cause): boolean {
   return cause >= Cause.TLS_ISSUER_UNKNOWN && cause <= Cause.TLS_TOO_OLD;
 }
@@ -91,7 +106,11 @@ function tls(facts: Circumstances, address: string, key: string): string {
         detail,
       );
     case Cause.TLS_NAME_MISMATCH:
-      return withDetail(`TLS: the certificate is not for ${endpoint.host}; check HostName`, detail);
+      return withDetail(
+        `TLS: the certificate is not for ${endpoint.host}; ` +
+          (isWritten(endpoint) ? "check HostName" : "something on the way intercepts TLS"),
+        detail,
+      );
     case Cause.TLS_NOT_YET_VALID:
       return withDetail("TLS: certificate not yet valid; this clock is behind, set it", detail);
     case Cause.TLS_EXPIRED:
@@ -129,7 +148,9 @@ function answered(facts: Circumstances, address: string): string {
     case Cause.CONNACK_IDENTIFIER:
       return (
         `the hub refused the client id ${endpoint.deviceId} (CONNACK 2); ` +
-        "check DeviceId and ModuleId in the connection string"
+        (isWritten(endpoint)
+          ? "check DeviceId and ModuleId in the connection string"
+          : "check the device id of the enrollment")
       );
     case Cause.CONNACK_UNAVAILABLE:
       return "the hub is unavailable (CONNACK 3); it may be busy or in maintenance";
@@ -250,7 +271,8 @@ function opinion(probed: Probed, isTimeless: boolean, endpoint: EndpointSettings
   const { type, deviceId, hubName } = endpoint;
   const { status, errorCode } = probed;
   if (status === 404 && errorCode === "DeviceNotFound") {
-    return `device ${deviceId} unknown at ${hubName}; create it or check DeviceId`;
+    const advice = isWritten(endpoint) ? "create it or check DeviceId" : "DPS is asked again";
+    return `device ${deviceId} unknown at ${hubName}; ${advice}`;
   }
   if (/Disabled/.test(errorCode)) return `device ${deviceId} disabled; enable it at the hub`;
   if (/IpFilter/.test(errorCode)) {
@@ -288,7 +310,5 @@ function unproven(isTimeless: boolean, endpoint: EndpointSettings): string {
   if (isTimeless) {
     return `key wrong for device ${deviceId}, no such device, or clock off (HTTPS tells no time)`;
   }
-  const remedy =
-    idScope === "" ? "copy its connection string again" : "DPS is asked if that goes on";
-  return `key wrong for device ${deviceId}, or no such device (not the clock); ${remedy}`;
+  return `key wrong for device ${deviceId}, or no such device (not the clock); ${newKey(endpoint)}`;
 }

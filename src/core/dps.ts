@@ -6,6 +6,7 @@
 import { isDeviceId, isHostName } from "../codec/connection.ts";
 import { lengthOf } from "../kit/time.ts";
 import { CLOCK_SKEW_S_MAX } from "../limits.ts";
+import type { Assignment } from "./assignment.ts";
 import type { WebAnswer, WebRequest } from "./effects.ts";
 import type { EndpointSettings } from "./settings.ts";
 import { isRejection, rejectionText } from "./validity.ts";
@@ -16,6 +17,12 @@ const TEXT_MAX = 200;
 /** Codes that are seen in the wild (azure.md 1.3). */
 const HUB_NOT_FOUND = 400208;
 const ENROLLMENT_NOT_FOUND = 404201;
+const OTHER_TPM =
+  "; this TPM has another endorsement key than at the last registration: it was cleared or " +
+  "replaced, so its new key must be enrolled";
+const SAME_TPM =
+  "; it was registered before with this endorsement key: if the TPM was cleared since, delete " +
+  "its enrollment and make it anew, for DPS knows the old storage root key";
 
 /** The parts that matter; "" for what is absent. */
 export interface DpsAnswer {
@@ -101,6 +108,18 @@ export function readDpsAnswer(answer: WebAnswer): DpsAnswer {
   };
 }
 
+/** Whether DPS refuses, before anything was signed, for want of an enrollment of this TPM. */
+export function isUnknown(answer: WebAnswer, read: DpsAnswer): boolean {
+  const { status } = answer;
+  return read.errorCode === ENROLLMENT_NOT_FOUND || status === 401 || status === 403;
+}
+
+/** Why a TPM that DPS took at the time of `before` may be unknown to it now; "" when it was not. */
+export function strangerText(before: Assignment | undefined, endorsement: string): string {
+  if (before === undefined || before.hubName === "" || before.endorsement === "") return "";
+  return before.endorsement === endorsement ? SAME_TPM : OTHER_TPM;
+}
+
 /**
  * One line: why a registration failed and what to do.
  * @param isSigned whether the request that was refused had a signature
@@ -133,9 +152,9 @@ export function dpsProblem(
     return `DPS found no hub for ${registrationId}; link one to the service ${tail}`;
   }
   if (read.status === "failed") return `DPS could not assign ${registrationId} ${tail}`;
-  const isUnknown = read.errorCode === ENROLLMENT_NOT_FOUND;
-  if (isUnknown || answer.status === 401 || answer.status === 403) {
-    const reason = refusal(endpoint, isUnknown || !isSigned, isUnknown);
+  if (isUnknown(answer, read)) {
+    const isNameless = read.errorCode === ENROLLMENT_NOT_FOUND;
+    const reason = refusal(endpoint, isNameless || !isSigned, isNameless);
     return `DPS refused ${registrationId}${reason} ${tail}`;
   }
   switch (answer.status) {

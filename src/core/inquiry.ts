@@ -149,7 +149,7 @@ export class Inquiry {
    * @param isCreating makes keys that are absent, and keeps them
    */
   constructor(
-    private readonly isRaw: boolean,
+    isRaw: boolean,
     private readonly isCreating: boolean,
   ) {
     const start: Step = {
@@ -195,8 +195,7 @@ export class Inquiry {
 
   /** There is no connection to the TPM. The detail is one line. */
   onClosed(detail: string): void {
-    const isNobody = this.isRaw && /: (ENOENT|ECONNREFUSED)$/.test(detail);
-    this.problem = isNobody ? `${detail}: swtpm does not listen there; start it` : detail;
+    this.problem = detail;
     this.steps = [];
   }
 

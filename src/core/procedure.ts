@@ -81,7 +81,7 @@ export abstract class Procedure {
 
 const nothing = (): readonly Step[] => [];
 
-/** Finds the endorsement and storage root keys, or makes them. */
+/** Finds the endorsement and storage root keys, or makes them; the owner password is right. */
 export class Identify extends Procedure {
   readonly what: string = "read its keys";
   endorsementKey: Uint8Array = new Uint8Array(0);
@@ -91,9 +91,15 @@ export class Identify extends Procedure {
 
   protected plan(): readonly Step[] {
     this.made = "";
+    const storage = this.storageStep();
+    // A key that was made has been kept with the owner password. A wrong one would else be found
+    // once DPS has given the hub another key, which could not be kept then.
+    const take: Step["take"] = (handle, output) =>
+      storage.take?.(handle, output) ??
+      (this.made === "" ? proven(OWNER, "owner", nothing) : undefined);
     return [
       this.keyAt(ENDORSEMENT_HANDLE, ENDORSEMENT, ENDORSEMENT_TEMPLATE, "endorsement key"),
-      this.storageStep(),
+      { ...storage, take },
     ];
   }
 
@@ -133,6 +139,24 @@ export class Identify extends Procedure {
   }
 }
 
+/** `steps` within a policy session to which the password of a hierarchy has been proved. */
+function proven(
+  hierarchy: number,
+  name: string,
+  steps: (policy: () => number) => readonly Step[],
+): readonly Step[] {
+  let policy = 0;
+  const take = (handle: number): undefined => {
+    policy = handle;
+  };
+  return [
+    { what: "start a policy session", ask: () => startPolicy(), take },
+    { what: `prove the ${name} password`, ask: () => policySecret(hierarchy, policy) },
+    ...steps(() => policy),
+    { what: "end the policy session", ask: () => flush(policy) },
+  ];
+}
+
 /** The TPM2B_PUBLIC that an output begins with, a copy. */
 export function publicIn(output: Uint8Array): Uint8Array {
   if (output.length < 2) return new Uint8Array(0);
@@ -153,32 +177,21 @@ export class Activate extends Procedure {
 
   protected plan(): readonly Step[] {
     let session = NO_SESSION;
-    let policy = 0;
     let inner: Uint8Array = new Uint8Array(0);
     let wrapped: Uint8Array = new Uint8Array(0);
     const { blob } = this;
-    const steps: Step[] = [
-      {
-        what: "start a policy session",
-        ask: () => startPolicy(),
-        take: (handle) => {
-          policy = handle;
-          return undefined;
-        },
-      },
-      {
-        what: "prove the endorsement password",
-        ask: () => policySecret(ENDORSEMENT, policy),
-      },
+    const opening = (policy: () => number): readonly Step[] => [
       {
         what: "open the credential",
-        ask: () => activate(STORAGE_HANDLE, ENDORSEMENT_HANDLE, policy, blob, session),
+        ask: () => activate(STORAGE_HANDLE, ENDORSEMENT_HANDLE, policy(), blob, session),
         take: (_handle, output) => {
           inner = output.slice();
           return undefined;
         },
       },
-      { what: "end the policy session", ask: () => flush(policy) },
+    ];
+    const steps: Step[] = [
+      ...proven(ENDORSEMENT, "endorsement", opening),
       {
         what: "import the key",
         ask: () => importKey(STORAGE_HANDLE, inner, blob, session),

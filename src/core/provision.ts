@@ -20,8 +20,10 @@ import {
   type DpsAnswer,
   dpsProblem,
   dpsRequest,
+  isUnknown,
   isWaiting,
   readDpsAnswer,
+  strangerText,
   waitMs,
 } from "./dps.ts";
 import { Cause, type Effects, Level, type WebAnswer } from "./effects.ts";
@@ -34,9 +36,7 @@ export { ProvisionState } from "./step.ts";
 
 const NEVER = Number.POSITIVE_INFINITY;
 const encoder = new TextEncoder();
-const OTHER_TPM =
-  "; this TPM has another endorsement key than at the last registration: it was cleared or " +
-  "replaced, so its new key must be enrolled";
+const PASSWORD_HINT = "; check owner-password-file and endorsement-password-file";
 /** Answers of the TPM that must not be asked for again soon. */
 const FINAL: ReadonlySet<Outcome> = new Set([Outcome.PASSWORD, Outcome.LOCKED, Outcome.FAILED]);
 
@@ -125,7 +125,10 @@ export class Provision {
     this.at(nowMs, wallS);
     const { outcome, kind } = this.vault;
     if (this.state === ProvisionState.SWAPPING) return this.finish(outcome);
-    if (outcome !== "") return this.fail(`the TPM could not ${outcome}`, causeOf(kind));
+    if (outcome !== "") {
+      const hint = kind === Outcome.PASSWORD ? PASSWORD_HINT : "";
+      return this.fail(`the TPM could not ${outcome}${hint}`, causeOf(kind));
+    }
     switch (this.state) {
       case ProvisionState.IDENTIFYING:
         return this.onIdentified();
@@ -232,8 +235,7 @@ export class Provision {
     if (made !== "") this.effects.log(Level.NOTICE, `the TPM had no ${made}: made now`);
     this.endorsement = registrationId(endorsementKey, this.sha256);
     this.registrationId = this.endpoint.registrationId || this.endorsement;
-    const before = this.assignment?.endorsement || this.endorsement;
-    this.suspicion = before === this.endorsement ? "" : OTHER_TPM;
+    this.suspicion = strangerText(this.assignment, this.endorsement);
     this.announce();
     return this.register(ProvisionState.CHALLENGING);
   }
@@ -364,7 +366,8 @@ export class Provision {
     if (answer.status === 0) return this.fail(problem, Cause.DPS_FAILED);
     const isDoubted = answer.status === 401 && this.authorization !== "";
     const clock = isDoubted ? clockText(this.clockS - answer.dateS) : "";
-    return this.fail(`${problem}${clock}${this.suspicion}`, Cause.DPS_REFUSED);
+    const suspicion = !isSigned && isUnknown(answer, read) ? this.suspicion : "";
+    return this.fail(`${problem}${clock}${suspicion}`, Cause.DPS_REFUSED);
   }
 
   private fail(problem: string, cause: Cause): boolean {

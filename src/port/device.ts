@@ -2,14 +2,15 @@
 // Neighbours: the TPM port sends one command at a time; the kernel's resource manager frees what
 // a connection has made when it is closed.
 // Invariant: only threads of the pool touch the file while the TPM works, as poll, read and close
-// all wait for it there; a file is closed after its last write has come back, never sooner.
+// all wait for it there; a file is closed after its last write has come back, never sooner; a file
+// or disk that a mistyped path names is opened, seen to be none, and not written to.
 
 import fs from "node:fs";
 import type { Chip, ChipEvents } from "../core/effects.ts";
 import { FRAME_BYTES_MAX } from "../kit/frame.ts";
 
 /** The calls of node:fs that reach the device. */
-export type Files = Pick<typeof fs, "open" | "write" | "readSync" | "close">;
+export type Files = Pick<typeof fs, "open" | "fstatSync" | "write" | "readSync" | "close">;
 
 interface Connection {
   /** -1 until it is open. */
@@ -17,6 +18,8 @@ interface Connection {
   isBusy: boolean;
   isAbandoned: boolean;
 }
+
+const STORAGE = "no TPM but a file or a disk, left as it is; allowed: a device like /dev/tpmrm0";
 
 /** A TPM behind a character device of the kernel. */
 export class DeviceChip implements Chip {
@@ -46,6 +49,7 @@ export class DeviceChip implements Chip {
       if (error) return this.close(connection, codeOf(error));
       connection.file = file;
       if (connection.isAbandoned) return this.release(connection);
+      if (this.isStorage(file)) return this.close(connection, STORAGE);
       this.events.onChipOpened();
     });
   }
@@ -71,6 +75,12 @@ export class DeviceChip implements Chip {
     connection.isAbandoned = true;
     if (connection.isBusy) this.stuck = connection;
     else if (connection.file >= 0) this.release(connection);
+  }
+
+  /** True where a command would overwrite what is kept there. Of an open file it takes no wait. */
+  private isStorage(file: number): boolean {
+    const status = this.files.fstatSync(file);
+    return status.isFile() || status.isBlockDevice();
   }
 
   /** The kernel returns from the write when the TPM has answered, so this does not wait. */

@@ -24,6 +24,8 @@ const FETCH_TIMEOUT_MS = 25_000;
 const TLS_1_2 = 0x0303;
 const HEAD_BYTES_MAX = 8 * 1024;
 const BODY_BYTES_MAX = 16 * 1024;
+const ISSUER_CODES =
+  /^(UNABLE_TO_(GET_ISSUER|VERIFY_LEAF)|DEPTH_ZERO_SELF|SELF_SIGNED|CERT_UNTRUSTED)/;
 type Open = Dial<Bun.TCPSocketConnectOptions<undefined>>;
 
 const SILENT: WebAnswer = {
@@ -106,7 +108,7 @@ class Exchange {
       open: (opened) => this.onOpen(opened),
       handshake: (opened, isAuthorised, error) => {
         if (isAuthorised && !error && opened.authorized) this.send(opened);
-        else this.finish(`TLS: ${textOf(error ?? opened.getAuthorizationError())}`);
+        else this.finish(handshakeText(error ?? opened.getAuthorizationError()));
       },
       data: (_opened, chunk) => this.onData(chunk),
       drain: (opened) => this.send(opened),
@@ -158,10 +160,32 @@ function textOf(error: unknown): string {
   if (error instanceof DialError) return dialText(error.reason, error.message);
   if (!(error instanceof Error)) return "failed";
   const { code, message } = error as NodeJS.ErrnoException;
-  if (code === "ERR_TLS_CERT_ALTNAME_INVALID") return "the certificate is for another name";
   // BoringSSL names its reason at the end of `error:100000f7:SSL routines:...:REASON`.
   if (code === "EPROTO") return message.slice(message.lastIndexOf(":") + 1) || code;
   return code ?? message;
+}
+
+/** The codes of a handshake that failed (OpenSSL's X509_V_ERR_*), and what to do about them. */
+function handshakeText(error: unknown): string {
+  const { code = "", message = "" } = (error ?? {}) as NodeJS.ErrnoException;
+  switch (code) {
+    case "CERT_NOT_YET_VALID":
+      return "TLS: certificate not yet valid; this clock is behind, set it";
+    case "CERT_HAS_EXPIRED":
+      return "TLS: certificate expired; this clock is ahead, or the server's certificate is old";
+    case "ERR_TLS_CERT_ALTNAME_INVALID":
+    case "HOSTNAME_MISMATCH":
+      return "TLS: the certificate is for another name; check the host";
+    default:
+      break;
+  }
+  // BoringSSL's name for bytes that begin no TLS record.
+  if (message.includes("WRONG_VERSION_NUMBER")) return "it does not speak TLS; check the port";
+  if (!ISSUER_CODES.test(code)) return `TLS: ${textOf(error)}`;
+  return (
+    `TLS: unknown issuer of the certificate (${code}); set ca-file to the root that signed it, ` +
+    "or something on the way intercepts TLS"
+  );
 }
 
 function dialText(reason: Cause, detail: string): string {
@@ -170,6 +194,10 @@ function dialText(reason: Cause, detail: string): string {
       return "refused: nothing listens there";
     case Cause.NAME_NOT_FOUND:
       return "name not found; check it and the DNS server";
+    case Cause.NAME_LOOKUP_FAILED:
+      return `no answer from the DNS server (${detail}); check network and DNS`;
+    case Cause.UNREACHABLE:
+      return `no route to it (${detail}); check cable, address and gateway`;
     case Cause.PROXY_UNREACHABLE:
       return `the proxy cannot be reached (${detail}); check proxy`;
     case Cause.PROXY_TIMEOUT:

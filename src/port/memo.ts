@@ -55,7 +55,7 @@ function readText(path: string): { text: string } | { problem: string } {
     return { text: fs.readFileSync(path, "utf8") };
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    return code === "ENOENT" ? { text: "" } : { problem: `cannot be read: ${code}` };
+    return code === "ENOENT" ? { text: "" } : { problem: `cannot be read: ${reason(error)}` };
   }
 }
 
@@ -91,7 +91,12 @@ function reason(error: unknown): string {
   switch (code) {
     case "EACCES":
     case "EPERM":
-      return `${code}: not allowed; the agent must be able to write there`;
+      return `${code}: not allowed; the agent must be able to read and write there`;
+    case "ENOTDIR":
+    case "EEXIST":
+      return `${code}: state-dir names a file; allowed: a folder`;
+    case "EISDIR":
+      return `${code}: a folder is in its place; remove it`;
     case "ENOSPC":
     case "EDQUOT":
       return `${code}: the disk is full`;

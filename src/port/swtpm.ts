@@ -153,8 +153,18 @@ function nameOf(place: Place): string {
   return "path" in place ? place.path : `${place.host}:${place.port}`;
 }
 
+/** What went wrong, with what to do about it where there is something. */
 function textOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const { code } = error as NodeJS.ErrnoException;
-  return code ?? error.message;
+  switch (code) {
+    case "ENOENT":
+    case "ECONNREFUSED":
+      return `${code}: swtpm does not listen there; start it`;
+    case "EACCES":
+    case "EPERM":
+      return `${code}: not allowed; its socket must be open to this account`;
+    default:
+      return code ?? error.message;
+  }
 }

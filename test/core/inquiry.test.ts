@@ -313,18 +313,11 @@ describe("trouble", () => {
     expect(inquire().problem).toBe(problem);
   });
 
-  test("no connection: the detail, and what to start", () => {
-    const words = (isRaw: boolean, detail: string) => {
-      const inquiry = new Inquiry(isRaw, false);
-      inquiry.onClosed(detail);
-      expect(inquiry.next()).toBeUndefined();
-      return inquiry.problem;
-    };
-    expect(words(true, "/s: ENOENT")).toBe("/s: ENOENT: swtpm does not listen there; start it");
-    expect(words(true, "/s: closed by the TPM")).toBe("/s: closed by the TPM");
-    expect(words(false, "/dev/tpm0: ENOENT: there is no TPM")).toBe(
-      "/dev/tpm0: ENOENT: there is no TPM",
-    );
+  test("no connection: the detail", () => {
+    const inquiry = new Inquiry(true, false);
+    inquiry.onClosed("/s: closed by the TPM");
+    expect(inquiry.next()).toBeUndefined();
+    expect(inquiry.problem).toBe("/s: closed by the TPM");
   });
 
   test("a device of the kernel is not started", () => {

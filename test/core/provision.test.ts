@@ -216,6 +216,37 @@ describe("a registration", () => {
     expect(cause).toBe(Cause.DPS_REFUSED);
   });
 
+  test("with a TPM that was cleared says what DPS may still know, and only where it fits", () => {
+    const known = registered([challenged()]).rig.kept.replace("false", "true");
+    const problemAfter = (kept: string, ...answers: WebAnswer[]): string =>
+      registered(answers, hardware(), kept).rig.turn.agent.machines.identity.provision.problem;
+    const refused = answered(401, { errorCode: 401002 });
+    expect(problemAfter(known, refused)).toEndWith(
+      "; it was registered before with this endorsement key: if the TPM was cleared since, " +
+        "delete its enrollment and make it anew, for DPS knows the old storage root key",
+    );
+    expect(problemAfter("", refused)).toEndWith("enrol the TPM (error 401002)");
+    expect(problemAfter(known, answered(429, {}))).toEndWith("at present (HTTP 429)");
+    expect(problemAfter(known, challenged(), refused)).toEndWith("(error 401002)");
+  });
+
+  test("a wrong owner password is found before DPS gives the device another key", () => {
+    const first = registered([challenged()]);
+    const again = first.rig.kept.replace('"isPending":false', '"isPending":true');
+    const enclave = new Enclave(hardware(), again);
+    for (const [handle, thing] of first.tpm.persistent) enclave.tpm.persistent.set(handle, thing);
+    enclave.tpm.isOwnerLocked = true;
+    enclave.start().settle();
+    expect(enclave.asked).toEqual([]);
+    const { problem, cause } = enclave.rig.turn.agent.machines.identity.provision;
+    expect(problem).toBe(
+      "the TPM could not read its keys: prove the owner password: 0x9a2: wrong password " +
+        "(session 1); check owner-password-file and endorsement-password-file",
+    );
+    expect(cause).toBe(Cause.TPM_REFUSED);
+    expect(enclave.tpm.leftovers).toBe(0);
+  });
+
   test("a TPM that refuses the password is not asked again for ten minutes", () => {
     const enclave = new Enclave().start();
     enclave.refuse = () => 0x9a2;

@@ -4,7 +4,7 @@
 // when the TPM has answered, one response waits to be read, an unread one refuses a write.
 
 import { afterAll, afterEach, describe, expect, test } from "bun:test";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DeviceChip, type Files } from "../../src/port/device.ts";
@@ -20,6 +20,7 @@ class Kernel {
   writeError: NodeJS.ErrnoException | null = null;
   response: Uint8Array | NodeJS.ErrnoException = ANSWER;
   writtenBytes = -1;
+  isDisk = false;
   /** Bytes of the last command when the pool gets to it, not when it was asked to. */
   command = "";
   private files = 2;
@@ -33,6 +34,7 @@ class Kernel {
         done(this.openError, this.files);
       });
     },
+    fstatSync: () => ({ isFile: () => false, isBlockDevice: () => this.isDisk }),
     write: (file: number, bytes: Uint8Array, done: (error: unknown, count: number) => void) => {
       this.calls.push(`write ${file}`);
       this.pending.push(() => {
@@ -140,6 +142,18 @@ describe("an open", () => {
     expect(kernel.calls).toHaveLength(1);
   });
 
+  test("of a disk is closed again and not written to", () => {
+    const { chip, kernel, heard } = new Rig();
+    kernel.isDisk = true;
+    chip.open();
+    kernel.step();
+    chip.send(COMMAND);
+    expect(heard).toEqual([
+      "/dev/tpmrm0: no TPM but a file or a disk, left as it is; allowed: a device like /dev/tpmrm0",
+    ]);
+    expect(kernel.calls).toEqual(["open /dev/tpmrm0 r+", "close 3"]);
+  });
+
   test("that was given up before it came closes its file", () => {
     const { chip, kernel, heard } = new Rig();
     chip.open();
@@ -224,6 +238,18 @@ describe("with real files", () => {
     const { chip, next } = chipAt(join(folder, "none"));
     chip.open();
     expect(await next()).toContain("none: ENOENT: there is no TPM");
+  });
+
+  test("a plain file is not a TPM, and stays as it is", async () => {
+    const path = join(folder, "precious");
+    writeFileSync(path, "precious");
+    const { chip, next } = chipAt(path);
+    chip.open();
+    expect(await next()).toBe(
+      `${path}: no TPM but a file or a disk, left as it is; allowed: a device like /dev/tpmrm0`,
+    );
+    chip.send(COMMAND);
+    expect(readFileSync(path, "utf8")).toBe("precious");
   });
 
   test("bytes go out and come in", async () => {

@@ -66,9 +66,13 @@ test("a folder that is none is one line, before and after", async () => {
   const path = join(folder, "file", "a.json");
   writeFileSync(join(folder, "file"), "");
   const { file, saved } = open(path);
-  expect(file.problem).toBe(`${path}: cannot be read: ENOTDIR`);
+  expect(file.problem).toBe(
+    `${path}: cannot be read: ENOTDIR: state-dir names a file; allowed: a folder`,
+  );
   file.save("one");
-  expect(await saved).toEqual([expect.stringMatching(/^.*a\.json: (ENOTDIR|EEXIST)$/)]);
+  expect(await saved).toEqual([
+    expect.stringMatching(/^.*a\.json: (ENOTDIR|EEXIST): state-dir names a file;/),
+  ]);
 });
 
 test("a file that is too long to be ours is not used", () => {
@@ -77,5 +81,7 @@ test("a file that is too long to be ours is not used", () => {
   const { file } = open(path);
   expect([file.text, file.problem]).toEqual(["", `${path}: longer than 16 KB; not used`]);
   mkdirSync(join(folder, "b"));
-  expect(open(join(folder, "b")).file.problem).toContain("cannot be read: EISDIR");
+  expect(open(join(folder, "b")).file.problem).toContain(
+    "cannot be read: EISDIR: a folder is in its place; remove it",
+  );
 });

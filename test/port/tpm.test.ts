@@ -8,6 +8,7 @@ import { createHmac, randomBytes } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { splitBlob } from "../../src/codec/blob.ts";
 import * as request from "../../src/codec/request.ts";
 import {
   SEALED_TEMPLATE,
@@ -19,7 +20,7 @@ import * as oracle from "../tpm/client.ts";
 import { Client } from "../tpm/client.ts";
 import { makeBlob, nameOf } from "../tpm/maker.ts";
 import { Swtpm } from "../tpm/swtpm.ts";
-import { Desk } from "./desk.ts";
+import { Desk, library } from "./desk.ts";
 import * as flow from "./flow.ts";
 
 const TEXT = "hub.example%2Fdevices%2Fgateway\n1790000000";
@@ -256,6 +257,21 @@ describe("passwords", () => {
     const { publicArea } = await flow.storageKey(desk);
     expect(publicArea).toEqual(storageKey);
     desk.courier.setPassword(request.OWNER, new Uint8Array(0));
+  });
+});
+
+describe("what the library holds", () => {
+  test("is no inner key any more when the key could not be imported", async () => {
+    const keys = await parents();
+    const { blob, innerKey } = makeBlob({ ...keys, key: randomBytes(32) });
+    const parts = splitBlob(blob);
+    if (typeof parts === "string") throw new Error(parts);
+    const at = blob.indexOf(parts.duplicate);
+    blob[at + 20] = blob[at + 20]! ^ 1;
+    await expect(flow.openBlob(desk, blob)).rejects.toThrow("IMPORT: 0x3df");
+    const memory = Buffer.from(library().output.buffer);
+    expect(memory.length).toBeGreaterThan(3 * 4096);
+    expect(memory.includes(innerKey)).toBe(false);
   });
 });
 

@@ -9,6 +9,7 @@ import type { Chip } from "../azure/chip.ts";
 import { sized, u16 } from "./client.ts";
 
 const ROOM = 3;
+const OWNER = 0x40000001;
 const ENDORSEMENT = 0x4000000b;
 const EMPTY = Buffer.alloc(0);
 
@@ -17,6 +18,7 @@ export const RC_UNSTARTED = 0x100;
 export const RC_NO_OBJECTS = 0x902;
 export const RC_NO_SESSIONS = 0x903;
 export const RC_INTEGRITY = 0x1df;
+const RC_PASSWORD = 0x9a2;
 
 /** An object: its public area, and the secret of an HMAC key. */
 interface Thing {
@@ -51,6 +53,8 @@ export class TpmModel {
   readonly transient = new Map<number, Thing>();
   readonly sessions = new Set<number>();
   isStarted = false;
+  /** The owner has a password, and whoever asks knows another one. */
+  isOwnerLocked = false;
   /** Whether the last key that was given to be wrapped was hidden on the bus. */
   isCovered = false;
   private wrapped: Thing[] = [];
@@ -100,6 +104,7 @@ export class TpmModel {
       case TpmOperation.START_HMAC:
         return this.session(0x02000000);
       case TpmOperation.POLICY_SECRET:
+        if (a === OWNER && this.isOwnerLocked) return refused(RC_PASSWORD);
         return this.sessions.has(b) ? done() : refused(0x910);
       case TpmOperation.ACTIVATE:
         this.credential = wholes(input);
@@ -135,6 +140,7 @@ export class TpmModel {
   private evict(object: number, handle: number): Answer {
     const thing = this.find(object);
     if (thing === undefined) return refused(0x28b);
+    if (this.isOwnerLocked) return refused(RC_PASSWORD);
     if (object === handle) this.persistent.delete(handle);
     else if (this.persistent.has(handle)) return refused(0x14c);
     else this.persistent.set(handle, thing);
