@@ -154,6 +154,9 @@ export const TELEMETRY_S_MAX = 86_400;
 export const BLAME_MS = 5_000;
 
 // Connection schedule
+/** connection.schedule.inactivity.interval.seconds: default, as in Kura, and range. */
+export const INACTIVITY_S_DEFAULT = 60;
+export const INACTIVITY_S_MAX = 86_400;
 /** Between two looks at the calendar; longer, a clock that was set would go unseen. */
 export const CLOCK_LOOK_MS = 60_000;
 /** A clock that gains or loses more than this between two looks was set: plan again. */
@@ -168,6 +171,17 @@ export const RUNG_MS_MIN = 300_000;
 export const REMEMBER_MS = 30_000;
 /** What a rung does must have ended, or the process with it. */
 export const CLIMB_MS = 180_000;
+/** The network hook may take so long; then it is killed. */
+export const HOOK_MS = 120_000;
+/** Between asking it to end and ending it; and how long its last words are waited for. */
+export const HOOK_GRACE_MS = 5_000;
+export const HOOK_WORDS_MS = 1_000;
+/** Of what a hook says so many lines are logged, of so many characters. */
+export const HOOK_LINES_MAX = 20;
+export const HOOK_LINE_CHARACTERS_MAX = 200;
+/** Default of connection.recovery.max.failures, as in Kura, and its range. */
+export const FAILURES_DEFAULT = 10;
+export const FAILURES_MAX = 1_000;
 /** A day of the ladder, in running time: the calendar of a gateway without a clock may jump. */
 export const LADDER_DAY_MS = 86_400_000;
 /** Running time is noted so often; what a power cut takes of it makes the ladder slower only. */
@@ -180,6 +194,9 @@ export const LADDER_TEXT_MAX = 200;
 export const RUNGS_A_DAY_DEFAULT: readonly number[] = [24, 12, 4, 4, 2];
 /** Of each kind, whatever the settings say. */
 export const RUNGS_A_DAY_MAX = 48;
+
+/** Exit code of a process that wants to be started again: EX_TEMPFAIL of sysexits.h. */
+export const EXIT_RESTART = 75;
 
 // Draining the backlog
 export { PRIORITIES } from "./kit/key.ts";
@@ -209,6 +226,10 @@ export const METRICS_S_DEFAULT = 15;
 export const METRICS_S_MAX = 3_600;
 
 // Watchdogs
+/** Time that the hardware watchdog is asked to give: default and range. */
+export const WATCHDOG_S_DEFAULT = 60;
+export const WATCHDOG_S_MIN = 5;
+export const WATCHDOG_S_MAX = 3_600;
 /** Signs of life within the time that a watchdog gives. */
 export const PULSES = 4;
 /** Signs of life come no faster than this: an idle gateway wakes less than 5 times a second. */
@@ -238,6 +259,7 @@ export function assertLimits(): void {
   assert(CLOCK_LOOK_MS < CLOCK_MISSED_S_MAX * 1000, "a moment slept over is made up for");
   assert(RATE_MIN < RATE_SUSPECT && RATE_SUSPECT < RATE_MAX, "a suspect rate can be cut");
   assert(REMEMBER_MS + CLIMB_MS <= RUNG_MS_MIN, "a rung has ended before the next is due");
+  assert(HOOK_MS + HOOK_GRACE_MS + HOOK_WORDS_MS < CLIMB_MS, "a hook has ended before its rung");
   assert(CLIMB_MS < PULSE_LAST_MS, "a reboot has its time before the watchdog takes over");
   assert(BACKOFF_MS_MIN <= REFUSED_MS_MIN && REFUSED_MS_MIN <= BACKOFF_MS_MAX, "floors are floors");
 }

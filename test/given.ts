@@ -13,15 +13,47 @@ export function lamp(name: string, initial = false): LampSettings {
   return { name, driver: "file", target: `/nowhere/${name}`, activeLow: false, initial };
 }
 
-/** Valid settings with the parts that a test wants otherwise. */
-export function settings(parts: {
+/** Of what keeps a gateway going: nothing, unless a test wants it. */
+export interface CareParts {
+  schedule?: Partial<Settings["schedule"]>;
+  recovery?: Partial<Settings["recovery"]>;
+  metrics?: Partial<Settings["metrics"]>;
+}
+
+function careOf(parts: CareParts): Pick<Settings, keyof CareParts | "watchdog"> {
+  return {
+    schedule: {
+      isEnabled: false,
+      expression: "0 0 0 ? * * *",
+      zone: "",
+      overrideThreshold: -1,
+      inactivityS: 60,
+      ...parts.schedule,
+    },
+    recovery: {
+      isEnabled: false,
+      failuresMax: 10,
+      perDay: [0, 0, 0, 0, 0],
+      hook: [],
+      ...parts.recovery,
+    },
+    watchdog: { device: "", timeoutS: 60 },
+    metrics: { file: "", port: 0, intervalS: 15, ...parts.metrics },
+  };
+}
+
+/** The parts of settings that a test wants otherwise. */
+export interface Parts extends CareParts {
   endpoint?: Partial<Settings["endpoint"]>;
   network?: Partial<Settings["network"]>;
   data?: Partial<Settings["data"]>;
   telemetry?: Partial<Settings["telemetry"]>;
   lamps?: readonly LampSettings[];
   agent?: Partial<Settings["agent"]>;
-}): Settings {
+}
+
+/** Valid settings with the parts that a test wants otherwise. */
+export function settings(parts: Parts): Settings {
   return {
     endpoint: {
       type: "sas",
@@ -70,6 +102,7 @@ export function settings(parts: {
       isDurable: true,
       ...parts.data,
     },
+    ...careOf(parts),
     telemetry: { intervalS: 0, priority: 7, ttlS: 0, ...parts.telemetry },
     lamps: parts.lamps ?? [lamp("LED1")],
     agent: {

@@ -18,10 +18,12 @@ import {
   TELEMETRY_S_DEFAULT,
   TELEMETRY_S_MAX,
 } from "../limits.ts";
+import { PATIENCE_KEYS } from "./care.ts";
 import { Applies, BOOLEAN, choices, integer, type Key } from "./key.ts";
 import { WhenFull } from "./outbox.ts";
 import type { DataSettings, TelemetrySettings } from "./settings.ts";
 import type { Sheet } from "./sheet.ts";
+import { TIMETABLE_KEYS } from "./timetable.ts";
 
 /** The keys, in the order of `conf/azimuth.ini`. */
 export const DELIVERY_KEYS: readonly Key[] = [
@@ -171,6 +173,8 @@ export const DELIVERY_KEYS: readonly Key[] = [
     applies: Applies.AT_ONCE,
     meaning: "Messages at once after a pause.",
   },
+  ...TIMETABLE_KEYS,
+  ...PATIENCE_KEYS,
   {
     section: "telemetry",
     name: "interval",

@@ -5,6 +5,7 @@
 // Invariant: every fallback is an allowed value of its key.
 
 import { KEEP_ALIVE_S_DEFAULT, KEEP_ALIVE_S_MAX, KEEP_ALIVE_S_MIN } from "../limits.ts";
+import { CARE_KEYS } from "./care.ts";
 import { DELIVERY_KEYS } from "./delivery.ts";
 import { Applies, BOOLEAN, choices, integer, type Key, PATH, PORT } from "./key.ts";
 import { HOST, ID_SCOPE, MODEL_ID, PROXY, PROXY_USER, REGISTRATION_ID, TPM } from "./pattern.ts";
@@ -257,6 +258,7 @@ export const KEYS: readonly Key[] = [
     applies: Applies.AT_ONCE,
     meaning: "State of the lamp until the twin says otherwise.",
   },
+  ...CARE_KEYS,
   {
     section: "agent",
     name: "control-socket",

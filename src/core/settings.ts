@@ -2,11 +2,13 @@
 // Neighbours: `schema` says what is allowed and builds this; `agent` and its machines read it.
 // Invariant: a Settings object is complete and valid; nobody checks its values again.
 
+import type { MetricsSettings, RecoverySettings, WatchdogSettings } from "./care.ts";
 import type { DrainSettings } from "./drain.ts";
 import type { Level, PinSettings } from "./effects.ts";
 import type { Bounds } from "./outbox.ts";
 import type { ProxySettings } from "./proxy.ts";
 import type { Transport } from "./route.ts";
+import type { TimetableSettings } from "./timetable.ts";
 
 /** One lamp: its pin and the state it takes until the twin says otherwise. */
 export interface LampSettings extends PinSettings {
@@ -126,8 +128,12 @@ export interface Settings {
   readonly endpoint: EndpointSettings;
   readonly network: NetworkSettings;
   readonly data: DataSettings;
+  readonly schedule: TimetableSettings;
   readonly telemetry: TelemetrySettings;
   readonly lamps: readonly LampSettings[];
+  readonly recovery: RecoverySettings;
+  readonly watchdog: WatchdogSettings;
+  readonly metrics: MetricsSettings;
   readonly agent: AgentSettings;
 }
 
@@ -138,7 +144,9 @@ export function joined(running: Settings, read: Settings): Settings {
   const { isDurable, bounds } = running.data;
   const { bytesMax } = bounds;
   const data = { ...read.data, isDurable, bounds: { ...read.data.bounds, bytesMax } };
-  return { ...read, endpoint: running.endpoint, network: running.network, data, agent };
+  const { endpoint, network, watchdog } = running;
+  const metrics = { ...running.metrics, intervalS: read.metrics.intervalS };
+  return { ...read, endpoint, network, watchdog, data, metrics, agent };
 }
 
 /**
@@ -155,6 +163,12 @@ export function outcomeOf(running: Settings, read: Settings): string {
   if (running.data.bounds.bytesMax !== read.data.bounds.bytesMax) {
     waiting.push("[data] store.size");
   }
+  if (JSON.stringify(running.watchdog) !== JSON.stringify(read.watchdog)) {
+    waiting.push("[watchdog]");
+  }
+  const { file, port } = running.metrics;
+  if (file !== read.metrics.file) waiting.push("[metrics] file");
+  if (port !== read.metrics.port) waiting.push("[metrics] port");
   if (running.agent.controlSocket !== read.agent.controlSocket) {
     waiting.push("[agent] control-socket");
   }

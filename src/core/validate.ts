@@ -3,6 +3,7 @@
 // mean; `command/configuration` calls it and prints problems with `formatProblem`.
 // Invariant: pure; all problems at once, by line; no text of a problem holds a secret.
 
+import { metricsOf, recoveryOf, watchdogOf } from "./care.ts";
 import { dataOf, telemetryOf } from "./delivery.ts";
 import { type Entry, Level, type Problem } from "./effects.ts";
 import { endpointOf, type FileText } from "./endpoint.ts";
@@ -10,6 +11,7 @@ import { networkOf } from "./network.ts";
 import * as schema from "./schema.ts";
 import type { LampSettings, Settings } from "./settings.ts";
 import { type Section, Sheet } from "./sheet.ts";
+import { timetableOf } from "./timetable.ts";
 import { allowed, fault, Kind, shown } from "./value.ts";
 
 /** The outcome: settings that need no further checks, or what is wrong, sorted by line. */
@@ -43,15 +45,24 @@ export function validate(
   const endpoint = endpointOf(sheet, fileOf);
   const network = networkOf(sheet, fileOf);
   const lamps = lampsOf(sheet);
+  const metrics = metricsOf(sheet);
+  const other = metrics.file === "" ? "" : ownerOf(sheet, metrics.file, "metrics", "file");
+  if (other !== "") sheet.add("metrics", "file", `${other}; allowed: a file of its own`);
   if (sheet.problems.length > 0 || endpoint === undefined) {
     return { problems: [...sheet.problems].sort((a, b) => a.line - b.line) };
   }
+  const data = dataOf(sheet);
+  const means = { hasDps: endpoint.idScope !== "", isDurable: data.isDurable };
   const settings: Settings = {
     endpoint,
     network,
-    data: dataOf(sheet),
+    data,
+    schedule: timetableOf(sheet),
     telemetry: telemetryOf(sheet),
     lamps,
+    recovery: recoveryOf(sheet, means),
+    watchdog: watchdogOf(sheet),
+    metrics,
     agent: {
       controlSocket: sheet.text("agent", "control-socket"),
       logLevel: LEVELS[sheet.text("agent", "log-level").toLowerCase()]!,
@@ -123,13 +134,18 @@ function targetFault(lamp: LampSettings): string {
 /** What else a lamp's file is in the settings, as a lamp would overwrite it; "" for nothing. */
 function useFault(sheet: Sheet, lamp: LampSettings): string {
   if (lamp.driver !== "file") return "";
-  const path = plain(lamp.target);
+  const other = ownerOf(sheet, lamp.target, "", "");
+  return other === "" ? "" : `${other}; allowed: a file of its own`;
+}
+
+/** What else a path is in the settings than the value of this key, in words; "" for nothing. */
+function ownerOf(sheet: Sheet, path: string, exceptSection: string, exceptName: string): string {
   const other = schema.KEYS.find(({ section, name, value }) => {
+    if (section === exceptSection && name === exceptName) return false;
     const text = value.kind === Kind.PATH ? sheet.text(section, name) : "";
-    return text !== "" && plain(text) === path;
+    return text !== "" && plain(text) === plain(path);
   });
-  if (other === undefined) return "";
-  return `is the ${other.name} of [${other.section}] too; allowed: a file of its own`;
+  return other === undefined ? "" : `is the ${other.name} of [${other.section}] too`;
 }
 
 /** A path without empty, `.` and `..` parts, so that one place has one spelling. */

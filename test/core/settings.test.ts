@@ -32,4 +32,14 @@ test("what waits is named", () => {
     "settings applied, but [data] store.size must wait for a restart",
   );
   expect(joined(settings({}), larger).data.bounds).toEqual({ ...bounds, countMax: 5 });
+  const metrics = settings({ metrics: { file: "/m", port: 9, intervalS: 1 } });
+  expect(outcomeOf(settings({}), metrics)).toBe(
+    "settings applied, but [metrics] file and [metrics] port must wait for a restart",
+  );
+  expect(joined(settings({}), metrics).metrics).toEqual({ file: "", port: 0, intervalS: 1 });
+  const watchdog = { ...settings({}), watchdog: { device: "/dev/watchdog", timeoutS: 9 } };
+  expect(outcomeOf(settings({}), watchdog)).toBe(
+    "settings applied, but [watchdog] must wait for a restart",
+  );
+  expect(joined(settings({}), watchdog).watchdog.device).toBe("");
 });

@@ -25,8 +25,15 @@ const KEYS_OF_DATA =
   "in-flight-messages.max-number, in-flight-messages.republish-on-new-session, " +
   "in-flight-messages.congestion-timeout, maximum.payload.size, store.place, store.size, " +
   "store.capacity, store.when-full, store.housekeeper-interval, backlog.share, " +
-  "enable.rate.limit, rate.limit.average, rate.limit.time.unit, rate.limit.burst.size";
-const SECTIONS = "[endpoint], [network], [data], [telemetry], [led.NAME], [agent]";
+  "enable.rate.limit, rate.limit.average, rate.limit.time.unit, rate.limit.burst.size, " +
+  "connection.schedule.enabled, connection.schedule.expression, connection.schedule.timezone, " +
+  "connection.schedule.priority.override.enable, " +
+  "connection.schedule.priority.override.threshold, " +
+  "connection.schedule.inactivity.interval.seconds, enable.recovery.on.connection.failure, " +
+  "connection.recovery.max.failures";
+const SECTIONS =
+  "[endpoint], [network], [data], [telemetry], [led.NAME], [recovery], [watchdog], [metrics], " +
+  "[agent]";
 const LAMP_NAME = "a letter, then up to 31 letters, digits, _ or -";
 
 describe("values", () => {

@@ -68,8 +68,18 @@ describe("sound files", () => {
         purgeIntervalS: 900,
         isDurable: true,
       },
+      schedule: {
+        isEnabled: false,
+        expression: "0 0 0 ? * * *",
+        zone: "",
+        overrideThreshold: -1,
+        inactivityS: 60,
+      },
       telemetry: { intervalS: 10, priority: 7, ttlS: 0 },
       lamps: [],
+      recovery: { isEnabled: false, failuresMax: 10, perDay: [24, 0, 4, 0, 2], hook: [] },
+      watchdog: { device: "", timeoutS: 60 },
+      metrics: { file: "", port: 0, intervalS: 15 },
       agent: {
         controlSocket: "/run/azimuth/control.sock",
         logLevel: Level.INFO,
