@@ -1,8 +1,9 @@
 // Randomness of the operating system.
-// Neighbours: `kit/prng` is seeded with it; message ids begin with the boot id; WebSockets are
-// masked with it.
+// Neighbours: `kit/prng` is seeded with it; message ids begin with the boot id; the recovery's
+// logbook names runs of the machine; WebSockets are masked with it.
 // Invariant: nothing here is used as a key; keys come from the settings or the TPM.
 
+import { readFileSync } from "node:fs";
 import type { Entropy } from "../core/effects.ts";
 
 /** 53 random bits as an integer, 0 .. 2^53 - 1: a seed for the pseudo-random generator. */
@@ -14,6 +15,15 @@ export function seed(): number {
 /** Eight lower-case hexadecimal characters that tell this run of the process from others. */
 export function bootId(): string {
   return crypto.getRandomValues(new Uint8Array(4)).toHex();
+}
+
+/** The kernel's name for this run of the machine (random(4)); "" when it tells none. */
+export function machineId(path = "/proc/sys/kernel/random/boot_id"): string {
+  try {
+    return readFileSync(path, "utf8").trim();
+  } catch {
+    return "";
+  }
 }
 
 /** Words drawn from the operating system at a time; one is used for each WebSocket frame sent. */

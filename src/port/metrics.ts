@@ -3,7 +3,7 @@
 // Invariant: a reader sees a whole text or none; the loop never waits for the disk; nothing but
 // this machine is answered.
 
-import { chmod, rename, unlink, writeFile } from "node:fs";
+import { chmod, rename, rmSync, writeFile } from "node:fs";
 import type { Exposure } from "../core/effects.ts";
 
 /** OpenMetrics 1.0, section 4.1. */
@@ -38,11 +38,11 @@ export class MetricsFile implements Exposure {
     if (!this.isWriting) this.write();
   }
 
-  /** Removes the file: a process that is gone has no figures. */
+  /** Removes the file, at once, for the process ends: one that is gone has no figures. */
   close(): void {
     this.isClosed = true;
     this.next = null;
-    if (!this.isWriting) this.remove();
+    this.remove();
   }
 
   private write(): void {
@@ -69,8 +69,12 @@ export class MetricsFile implements Exposure {
   }
 
   private remove(): void {
-    unlink(this.path, () => {});
-    unlink(this.draft, () => {});
+    try {
+      rmSync(this.path, { force: true });
+      rmSync(this.draft, { force: true });
+    } catch {
+      // Nobody is left to be told.
+    }
   }
 }
 

@@ -194,7 +194,8 @@ export class Tls implements Uplink {
     this.close(connection, { cause, detail: error.message });
   }
 
-  private forget(): void {
+  /** The next handshake is a whole one. */
+  forget(): void {
     this.session = null;
     this.sessionTarget = null;
   }

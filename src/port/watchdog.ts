@@ -4,7 +4,7 @@
 // counting, and the machine is reset unless a new process opens it in time.
 
 import { dlopen, ptr, read } from "bun:ffi";
-import { closeSync, openSync, writeSync } from "node:fs";
+import { closeSync, constants, openSync, writeSync } from "node:fs";
 import type { Manager, Watchdog } from "../core/effects.ts";
 
 /** Requests of linux/watchdog.h; the encoding is the same on x86-64 and aarch64. */
@@ -112,7 +112,8 @@ export class DeviceWatchdog implements Watchdog {
 
   open(timeoutS: number): string {
     try {
-      this.descriptor = openSync(this.path, "w");
+      // Never made here: a plain file in the device's place would watch over nothing.
+      this.descriptor = openSync(this.path, constants.O_WRONLY);
     } catch (error) {
       return `${this.path}: ${refusal((error as NodeJS.ErrnoException).code ?? String(error))}`;
     }

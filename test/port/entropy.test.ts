@@ -4,7 +4,7 @@
 
 import { expect, test } from "bun:test";
 import { createHash } from "node:crypto";
-import { bootId, SystemEntropy, seed } from "../../src/port/entropy.ts";
+import { bootId, machineId, SystemEntropy, seed } from "../../src/port/entropy.ts";
 
 test("a seed is an integer of 53 bits, all of which move", () => {
   const seen = new Set<number>();
@@ -25,6 +25,12 @@ test("a seed is an integer of 53 bits, all of which move", () => {
 test("a boot id is 8 hexadecimal characters and new each time", () => {
   expect(bootId()).toMatch(/^[0-9a-f]{8}$/);
   expect(new Set(Array.from({ length: 20 }, bootId)).size).toBe(20);
+});
+
+test("the machine's run has one name, and none where the kernel tells none", () => {
+  expect(machineId()).toMatch(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/);
+  expect(machineId()).toBe(machineId());
+  expect(machineId("/no/such/file")).toBe("");
 });
 
 test("words are 32 bits, all of which move, and new each time, over many draws", () => {

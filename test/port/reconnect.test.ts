@@ -166,6 +166,24 @@ describe.each(WAYS)("resumption %s", (_, way) => {
     });
   }
 
+  test("not after it was told to forget", async () => {
+    let resumed = 0;
+    const port = await secure((socket) => {
+      if (socket.isSessionReused()) resumed += 1;
+      socket.once("data", (data) => socket.end(data));
+    }, good);
+    const witness = new Witness(proxy);
+    for (let round = 0; round < 3; round += 1) {
+      const before = witness.heard.length;
+      if (round === 2) witness.forget();
+      witness.open(port, authority.pem);
+      await witness.until("secured", before);
+      witness.write(Buffer.from("ping"));
+      await witness.until("closed", before);
+    }
+    expect(resumed).toBe(1);
+  });
+
   test("does not carry over to other roots", async () => {
     let resumed = 0;
     const port = await secure((socket) => {

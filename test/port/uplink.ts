@@ -32,6 +32,7 @@ export class Witness implements UplinkEvents {
   private isInside = false;
   private readonly waiting = new Set<() => void>();
   private readonly uplink: Uplink;
+  private tls: Tls | null = null;
 
   /**
    * @param path of the WebSocket that the bytes go over; "" for TLS itself
@@ -42,12 +43,20 @@ export class Witness implements UplinkEvents {
     private readonly path = "",
     shown: Shown = {},
   ) {
-    const secure = (events: UplinkEvents) => new Tls(events, new Dialer(proxy).open, shown);
+    const secure = (events: UplinkEvents) => {
+      this.tls = new Tls(events, new Dialer(proxy).open, shown);
+      return this.tls;
+    };
     const alarm = (onAlarm: () => void) => new TimerAlarm(onAlarm);
     this.uplink =
       path === ""
         ? secure(this)
         : new WebSocketUplink(this, secure, alarm, new SystemClock(), new SystemEntropy());
+  }
+
+  /** The next handshake is a whole one. */
+  forget(): void {
+    this.tls?.forget();
   }
 
   open(port: number, roots: string, host = "localhost"): void {

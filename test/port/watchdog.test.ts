@@ -2,10 +2,11 @@
 // Neighbours: `src/port/watchdog.ts`; `native/watchdog.c` plays the driver, `core/pulse` the pace.
 // Invariant: requests and structures are checked by code compiled against the kernel's own header.
 
-import { dlopen, ptr } from "bun:ffi";
+import { dlopen } from "bun:ffi";
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import {
   closeSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
   openSync,
@@ -16,6 +17,7 @@ import {
 import { constants, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { DeviceWatchdog, Libc, NotifySocket } from "../../src/port/watchdog.ts";
+import { Listener } from "./listener.ts";
 
 const MAGICCLOSE = 0x0100;
 const SETTIMEOUT = 0x0080;
@@ -140,8 +142,9 @@ describe("the device", () => {
     mkdirSync(path);
     expect(device().open(60)).toBe(`${path}: EISDIR`);
     rmSync(path, { recursive: true });
-    const gone = new DeviceWatchdog(join(folder, "none", "watchdog"), libc);
+    const gone = new DeviceWatchdog(path, libc);
     expect(gone.open(60)).toEndWith("no such device; load the driver of the watchdog");
+    expect(existsSync(path)).toBe(false);
     expect([gone.feed(), gone.close(), gone.timeoutS]).toEqual(["", "", 0]);
   });
 
@@ -169,33 +172,6 @@ test("the real libc carries a request to the kernel, its answer back, and its er
 test("a libc that is not there is one line", () => {
   expect(() => new Libc("libnowhere.so")).toThrow(/^libnowhere\.so: not loaded: [^\n]*$/);
 });
-
-/** A service manager's socket, by the calls of libc that Bun does not have. */
-class Listener {
-  private readonly libc = dlopen("libc.so.6", {
-    socket: { args: ["i32", "i32", "i32"], returns: "i32" },
-    bind: { args: ["i32", "ptr", "u32"], returns: "i32" },
-    recv: { args: ["i32", "ptr", "u64", "i32"], returns: "i32" },
-    close: { args: ["i32"], returns: "i32" },
-  }).symbols;
-  private readonly descriptor = this.libc.socket(1, 2, 0);
-
-  constructor(name: Buffer) {
-    const address = Buffer.concat([Buffer.from([1, 0]), name]);
-    if (this.libc.bind(this.descriptor, ptr(address), address.length) < 0) throw new Error("bind");
-  }
-
-  /** The next datagram, "" when there is none. */
-  next(): string {
-    const bytes = Buffer.alloc(4096);
-    const count = this.libc.recv(this.descriptor, ptr(bytes), bytes.length, 0x40);
-    return count < 0 ? "" : bytes.toString("utf8", 0, count);
-  }
-
-  close(): void {
-    this.libc.close(this.descriptor);
-  }
-}
 
 describe("the service manager", () => {
   const listeners: Listener[] = [];
