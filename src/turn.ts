@@ -20,21 +20,28 @@ import {
   type StoreEvents,
   type TpmEvents,
   type TpmRequest,
+  type UpkeepEvents,
   type UplinkEvents,
   Verb,
   type WebAnswer,
   type WebEvents,
   type WebRequest,
 } from "./core/effects.ts";
+import { LOGBOOK } from "./core/keeper.ts";
 import { LinkState } from "./core/link.ts";
+import { Rung } from "./core/logbook.ts";
 import { isInTpm, type Settings } from "./core/settings.ts";
-import { assert } from "./kit/assert.ts";
+import { statusOf } from "./core/status.ts";
+import { assert, unreachable } from "./kit/assert.ts";
 import type { Prng } from "./kit/prng.ts";
 import { assertLimits, PACKET_BYTES_MAX, TRANSMIT_BYTES, WINDOW_BYTES } from "./limits.ts";
 
+/** What the keeper's machines ask for. */
+type Tending = Verb.PLAN | Verb.FEED | Verb.REMEMBER | Verb.CLIMB | Verb.EXPOSE;
+
 /** The agent and the world, one input at a time. */
 export class Turn
-  implements UplinkEvents, SignerEvents, TpmEvents, WebEvents, MemoEvents, StoreEvents
+  implements UplinkEvents, SignerEvents, TpmEvents, WebEvents, MemoEvents, StoreEvents, UpkeepEvents
 {
   readonly agent: Agent;
   private readonly effects = new Effects();
@@ -60,7 +67,7 @@ export class Turn
 
   start(): void {
     this.begin();
-    this.agent.start();
+    this.agent.start(this.ports.upkeep.machine);
     this.settle();
   }
 
@@ -185,6 +192,22 @@ export class Turn
     this.settle();
   }
 
+  /** Watchdogs wait for signs of life from now on, the least patient for `timeoutMs`, from 1. */
+  onWatched(timeoutMs: number): void {
+    this.begin();
+    const { agent } = this;
+    agent.machines.keeper.pulse.onOpened(timeoutMs, agent.nowMs);
+    this.settle();
+  }
+
+  /** A rung that the world climbs has ended; "" or what went wrong. */
+  onClimbed(detail: string): void {
+    this.begin();
+    const { agent } = this;
+    agent.machines.keeper.ladder.onClimbed(detail, agent.nowMs);
+    this.settle();
+  }
+
   private begin(): void {
     const { clock } = this.ports;
     assert(this.effects.count === 0, "no port calls back from inside a call");
@@ -215,9 +238,18 @@ export class Turn
     // Before messages are sent: what is acknowledged gives its place free when that is written.
     agent.machines.outbox.journal.commit(agent.nowMs);
     agent.afterStep();
+    this.live();
     this.drain();
     this.flush();
     this.ports.alarm.arm(agent.nextMs);
+  }
+
+  /** Gives the signs of life that are due, and the figures. */
+  private live(): void {
+    const { agent, effects } = this;
+    const { pulse, metrics } = agent.machines.keeper;
+    pulse.onTurn(agent.nowMs);
+    if (metrics.isDue(agent.nowMs)) effects.expose(metrics.text(statusOf(agent)));
   }
 
   private flush(): void {
@@ -286,6 +318,55 @@ export class Turn
         return ports.web.ask(number, this.effects.take(slot) as WebRequest, this.roots);
       case Verb.SAVE:
         return ports.memo.save(text);
+      default:
+        return this.tend(verb, number, flag, text);
+    }
+  }
+
+  private tend(verb: Tending, number: number, flag: number, text: string): void {
+    const { agent } = this;
+    const { upkeep } = this.ports;
+    const { nowMs, wallS } = agent;
+    const { schedule, ladder } = agent.machines.keeper;
+    switch (verb) {
+      case Verb.PLAN:
+        return schedule.onPlanned(upkeep.nextS(wallS), nowMs, wallS);
+      case Verb.FEED:
+        return upkeep.feed(flag === 1);
+      case Verb.REMEMBER: {
+        const { isDurable } = agent.settings.data;
+        const isKept = isDurable && agent.machines.outbox.journal.put(LOGBOOK, text);
+        return ladder.onRemembered(number, isKept, nowMs);
+      }
+      case Verb.CLIMB:
+        return this.climb(number as Rung);
+      case Verb.EXPOSE:
+        return upkeep.expose(text);
+      default:
+        unreachable(verb);
+    }
+  }
+
+  private climb(rung: Rung): void {
+    const { agent } = this;
+    const { upkeep } = this.ports;
+    const { keeper, identity } = agent.machines;
+    switch (rung) {
+      case Rung.REFRESH:
+        upkeep.refresh();
+        return keeper.ladder.onClimbed("", agent.nowMs);
+      case Rung.PROVISION:
+        identity.refusals.onUnknown();
+        return keeper.ladder.onClimbed("", agent.nowMs);
+      case Rung.RESTART:
+        return agent.stop();
+      case Rung.HOOK:
+        return upkeep.hook(agent.settings.recovery.hook);
+      case Rung.REBOOT:
+        keeper.pulse.onReboot(agent.nowMs);
+        return upkeep.reboot();
+      default:
+        unreachable(rung);
     }
   }
 }

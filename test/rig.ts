@@ -12,6 +12,7 @@ import {
   type Target,
   TpmOperation,
   type TpmRequest,
+  type Upkeep,
   type WebRequest,
 } from "../src/core/effects.ts";
 import { Refused } from "../src/core/outbox.ts";
@@ -84,18 +85,26 @@ export class Rig {
   readonly performed: { readonly ticket: number; readonly request: TpmRequest }[] = [];
   readonly fetched: { readonly ticket: number; readonly request: WebRequest }[] = [];
   swept = 0;
-  /** The disk; its syncs are answered by `settle`. */
-  readonly shelf = new Shelf();
+  /** The calendar: the next connection after a moment, in Unix s. */
+  nextS: (wallS: number) => number = () => Number.POSITIVE_INFINITY;
+  /** The last metrics. */
+  exposed = "";
   readonly turn: Turn;
   private rings = 0;
   private packets: Sent[] = [];
   private parsedBytes = 0;
 
-  /** @param kept the assignment on disk; what is saved takes its place */
+  /**
+   * @param kept the assignment on disk; what is saved takes its place
+   * @param shelf the disk with the store; its syncs are answered by `settle`
+   * @param machine names this run of the machine
+   */
   constructor(
     readonly given: Settings = settings({}),
     seed = 1,
     public kept = "",
+    readonly shelf = new Shelf(),
+    private readonly machine = "m1",
   ) {
     this.turn = new Turn(this.ports(), given, "", new Prng(seed), "b00t");
   }
@@ -155,6 +164,7 @@ export class Rig {
         },
       },
       store: this.shelf,
+      upkeep: this.upkeep(),
       memo: {
         text: this.kept,
         save: (text) => {
@@ -166,6 +176,22 @@ export class Rig {
       log: { write: (level: Level, text) => void calls.push(`log ${level} ${text}`) },
       reload: (client) => void calls.push(`reload ${client}`),
       exit: (code) => void calls.push(`exit ${code}`),
+    };
+  }
+
+  private upkeep(): Upkeep {
+    const { calls } = this;
+    return {
+      machine: this.machine,
+      nextS: (wallS) => this.nextS(wallS),
+      feed: (isAlive) => void calls.push(`feed ${isAlive ? "all" : "manager"}`),
+      refresh: () => void calls.push("refresh"),
+      hook: (words) => void calls.push(`hook ${words.join(" ")}`),
+      reboot: () => void calls.push("reboot"),
+      expose: (text) => {
+        calls.push("expose");
+        this.exposed = text;
+      },
     };
   }
 

@@ -2,12 +2,15 @@
 // Neighbours: `port/settings` reads, `core/validate` judges; `run` and `azimuth check` want it.
 // Invariant: what passes here runs; each problem names its file, line, section and key.
 
-import type { Entry, Problem, Shown } from "../core/effects.ts";
+import type { Calendar, Entry, Problem, Shown } from "../core/effects.ts";
 import { certified, filesWanted } from "../core/endpoint.ts";
 import type { Settings } from "../core/settings.ts";
+import { EXPRESSION, ZONE } from "../core/timetable.ts";
 import { formatProblem, validate } from "../core/validate.ts";
 import { validityText } from "../core/validity.ts";
+import { CronCalendar } from "../port/calendar.ts";
 import { loadCredentials } from "../port/certificate.ts";
+import { SystemClock } from "../port/clock.ts";
 import { macAddress } from "../port/network.ts";
 import { loadRoots } from "../port/roots.ts";
 import { isSameFile, load, type Parsed, readSecret } from "../port/settings.ts";
@@ -26,12 +29,25 @@ export interface Configuration {
   readonly warnings: readonly string[];
 }
 
-/** Reads and checks a settings file with the files it names; or one line for each problem. */
-export function configure(file: string): Configuration | readonly string[] {
-  return judge(file, load(file));
+/** The same with the calendar of its schedule; null while that is not enabled. */
+export interface Readiness extends Configuration {
+  readonly calendar: Calendar | null;
 }
 
-/** {@link configure} of what was read from `file` before, or is about to stand there. */
+/** Reads and checks a settings file with the files it names; or one line for each problem. */
+export async function configure(file: string): Promise<Readiness | readonly string[]> {
+  const parsed = load(file);
+  const judged = judge(file, parsed);
+  if (!("settings" in judged)) return judged;
+  const { isEnabled, expression, zone } = judged.settings.schedule;
+  if (!isEnabled) return { ...judged, calendar: null };
+  const calendar = await CronCalendar.of(expression, zone, new SystemClock().wallS());
+  if (typeof calendar !== "string") return { ...judged, calendar };
+  const key = calendar.startsWith("no time zone") ? ZONE : EXPRESSION;
+  return [formatProblem(file, problemAt(parsed.entries, "data", key, calendar))];
+}
+
+/** The part of {@link configure} that needs no calendar, of what was read or is about to be. */
 export function judge(file: string, parsed: Parsed): Configuration | readonly string[] {
   const warnings: string[] = [];
   const secrets = new Map(filesWanted(parsed.entries).map((path) => [path, readSecret(path)]));
@@ -47,25 +63,27 @@ export function judge(file: string, parsed: Parsed): Configuration | readonly st
   const settings = named(validated.settings);
   if (settings === undefined) {
     const text = "there is no network interface whose MAC address could be taken";
-    return [formatProblem(file, problemAt(parsed.entries, "registration-id", text))];
+    return [formatProblem(file, problemAt(parsed.entries, "endpoint", "registration-id", text))];
   }
   if (settings.endpoint.isSealed && settings.endpoint.key !== "") warnings.push(KEY_LEFT);
   const certified = withCertificate(settings);
   if ("problem" in certified) {
-    return [formatProblem(file, problemAt(parsed.entries, certified.key, certified.problem))];
+    return [
+      formatProblem(file, problemAt(parsed.entries, "endpoint", certified.key, certified.problem)),
+    ];
   }
   if (certified.warning !== "") warnings.push(certified.warning);
   try {
     return { ...certified, roots: loadRoots(settings.endpoint.caFile), warnings };
   } catch (error) {
     const text = error instanceof Error ? error.message : String(error);
-    return [formatProblem(file, problemAt(parsed.entries, "ca-file", text))];
+    return [formatProblem(file, problemAt(parsed.entries, "endpoint", "ca-file", text))];
   }
 }
 
-function problemAt(entries: readonly Entry[], key: string, text: string): Problem {
-  const entry = entries.find((one) => one.section === "endpoint" && one.key === key);
-  return { line: entry?.line ?? 0, section: "endpoint", key, text };
+function problemAt(entries: readonly Entry[], section: string, key: string, text: string): Problem {
+  const entry = entries.find((one) => one.section === section && one.key === key);
+  return { line: entry?.line ?? 0, section, key, text };
 }
 
 /** The settings with the MAC address where they ask for it; undefined when there is none. */
@@ -96,9 +114,11 @@ function withCertificate(
   return "problem" in endpoint ? endpoint : { settings: { ...settings, endpoint }, shown, warning };
 }
 
-/** Lamps that would overwrite the very file that names them. */
+/** Lamps and metrics that would overwrite the very file that names them. */
 function selfProblems(file: string, entries: readonly Entry[]): Problem[] {
-  const targets = entries.filter(({ key, value }) => key === "target" && value.startsWith("/"));
+  const isTarget = ({ section, key }: Entry) =>
+    key === "target" || (section === "metrics" && key === "file");
+  const targets = entries.filter((entry) => isTarget(entry) && entry.value.startsWith("/"));
   return targets
     .filter(({ value }) => isSameFile(value, file))
     .map(({ line, section, key }) => {
@@ -107,8 +127,8 @@ function selfProblems(file: string, entries: readonly Entry[]): Problem[] {
 }
 
 /** `azimuth check`. */
-export function check(file: string): void {
-  const configured = configure(file);
+export async function check(file: string): Promise<void> {
+  const configured = await configure(file);
   if (!("settings" in configured)) fail(configured, 1);
   for (const warning of configured.warnings) warn(`warning: ${warning}`);
   // The running agent says this by itself, at start and each day.

@@ -38,6 +38,7 @@ import { SqliteStore } from "../port/store.ts";
 import { Tls } from "../port/tls.ts";
 import { Vault } from "../port/vault.ts";
 import { Turn } from "../turn.ts";
+import { Caretaker } from "./caretaker.ts";
 import { makeCourier } from "./chip.ts";
 import { configure } from "./configuration.ts";
 import { fail } from "./speech.ts";
@@ -49,9 +50,9 @@ const GUARD = 4;
 
 /** `azimuth run`. */
 export async function run(file: string): Promise<void> {
-  const configured = configure(file);
+  const configured = await configure(file);
   if (!("settings" in configured)) fail(configured, 1);
-  const { settings, roots, shown, warnings } = configured;
+  const { settings, roots, shown, warnings, calendar } = configured;
   const log = new StderrLog({ level: settings.agent.logLevel });
   for (const warning of warnings) log.write(Level.WARNING, warning);
   dieLoudly(log);
@@ -63,10 +64,11 @@ export async function run(file: string): Promise<void> {
   const exit = (code: number): void => {
     control.close();
     pins.close();
+    upkeep.close();
     process.exit(code);
   };
   const reload = (client: number): void => {
-    queueMicrotask(() => onReload(file, client, settings, turn, pins, log, control));
+    queueMicrotask(() => onReload(file, client, settings, turn, pins, log, control, upkeep));
   };
   const signer = new KeySigner(
     {
@@ -77,21 +79,12 @@ export async function run(file: string): Promise<void> {
   );
   const { proxy } = settings.network;
   const dial = new Dialer(proxy === null ? null : new ConnectProxy(proxy)).open;
-  const events: UplinkEvents = {
-    onOpened: () => turn.onOpened(),
-    onSecured: () => turn.onSecured(),
-    onData: (chunk) => turn.onData(chunk),
-    onWritable: () => turn.onWritable(),
-    onClosed: (cause, detail) => turn.onClosed(cause, detail),
-  };
   const clock = new SystemClock();
-  const uplink = new WebSocketUplink(
-    events,
-    (below) => new Tls(below, dial, shown),
-    (onAlarm) => new TimerAlarm(onAlarm),
-    clock,
-    new SystemEntropy(),
+  const { uplink, tls } = uplinkOf(() => turn, dial, shown, clock);
+  const upkeep = new Caretaker({ onClimbed: (detail) => turn.onClimbed(detail) }, log, () =>
+    tls.forget(),
   );
+  upkeep.calendar = calendar;
   const probing = { onProbed: (probed: Probed) => turn.onProbed(probed) };
   const probe = new HttpsProbe(probing, dial, undefined, shown);
   const tpm = isInTpm(settings.endpoint) ? tpmOf(settings, () => turn) : undefined;
@@ -100,14 +93,48 @@ export async function run(file: string): Promise<void> {
   const dps = isRegistered ? dpsOf(settings, reach, () => turn, log) : NO_DPS;
   const store = storeOf(settings, () => turn);
   const others = { clock, uplink, signer, probe, pins, alarm, control, log, reload, exit, store };
-  const ports: Ports = { ...others, ...dps, tpm: tpm ?? NO_TPM, sha256 };
+  const ports: Ports = { ...others, ...dps, tpm: tpm ?? NO_TPM, upkeep, sha256 };
   const turn: Turn = new Turn(ports, settings, roots, new Prng(seed()), bootId());
   const refused = await control.open(settings.agent.controlSocket);
   if (refused !== "") fail([refused], 1);
-  onSignals(turn, exit);
+  onSignals(turn, exit, upkeep);
   log.write(Level.NOTICE, `azimuth ${VERSION} starts with ${file}`);
+  upkeep.open(settings.metrics);
   turn.start();
+  // Not sooner: a damaged store may take longer to be saved than a watchdog waits.
+  const timeoutMs = upkeep.watch(settings.watchdog);
+  if (timeoutMs > 0) turn.onWatched(timeoutMs);
+  upkeep.onReady();
   tpm?.open();
+}
+
+/** The way to the hub, and what of it remembers TLS sessions. */
+function uplinkOf(
+  turn: () => Turn,
+  dial: Dialer["open"],
+  shown: Shown,
+  clock: SystemClock,
+): { uplink: WebSocketUplink; tls: Tls } {
+  const events: UplinkEvents = {
+    onOpened: () => turn().onOpened(),
+    onSecured: () => turn().onSecured(),
+    onData: (chunk) => turn().onData(chunk),
+    onWritable: () => turn().onWritable(),
+    onClosed: (cause, detail) => turn().onClosed(cause, detail),
+  };
+  let tls: Tls | undefined;
+  const uplink = new WebSocketUplink(
+    events,
+    (below) => {
+      tls = new Tls(below, dial, shown);
+      return tls;
+    },
+    (onAlarm) => new TimerAlarm(onAlarm),
+    clock,
+    new SystemEntropy(),
+  );
+  assert(tls !== undefined, "an uplink makes the one below it at once");
+  return { uplink, tls };
 }
 
 /** Where messages wait for the hub. */
@@ -170,11 +197,12 @@ function tpmOf({ endpoint }: Settings, turn: () => Turn): Courier {
   return tpm;
 }
 
-function onSignals(turn: Turn, exit: (code: number) => void): void {
+function onSignals(turn: Turn, exit: (code: number) => void, upkeep: Caretaker): void {
   let asked = 0;
   const stop = (): void => {
     // Asked twice, in-flight messages get no more time: they are sent again after the next start.
     if (++asked > 1) exit(1);
+    upkeep.onStopping();
     turn.stop();
   };
   process.on("SIGTERM", stop);
@@ -193,7 +221,7 @@ function dieLoudly(log: StderrLog): void {
   process.on("unhandledRejection", die);
 }
 
-function onReload(
+async function onReload(
   file: string,
   client: number,
   running: Settings,
@@ -201,8 +229,9 @@ function onReload(
   pins: GpioPins,
   log: StderrLog,
   control: ControlServer,
-): void {
-  const configured = configure(file);
+  upkeep: Caretaker,
+): Promise<void> {
+  const configured = await configure(file);
   if (!("settings" in configured)) {
     for (const problem of configured) log.write(Level.ERROR, problem);
     log.write(Level.ERROR, "settings not applied; the agent goes on with those it had");
@@ -213,6 +242,7 @@ function onReload(
   const outcome = outcomeOf(running, settings);
   log.setLevel(settings.agent.logLevel);
   pins.configure(settings.lamps);
+  upkeep.calendar = configured.calendar;
   turn.onSettings(settings);
   log.write(Level.NOTICE, `${file}: ${outcome}`);
   for (const warning of configured.warnings) log.write(Level.WARNING, warning);

@@ -10,13 +10,12 @@ import type { Writer } from "../codec/writer.ts";
 import { assert, unreachable } from "../kit/assert.ts";
 import type { Prng } from "../kit/prng.ts";
 import { SIGN_MS } from "../limits.ts";
-import { type Credential, CredentialState } from "./credential.ts";
-import type { Ending } from "./diagnosis.ts";
+import type { Credential } from "./credential.ts";
+import { type Ending, undialled } from "./diagnosis.ts";
 import { Cause, type Effects, Level, type Probed, type Store } from "./effects.ts";
 import { Ended, type Identity, type Origin } from "./identity.ts";
 import { type Link, LinkState } from "./link.ts";
 import { Machines } from "./machines.ts";
-import { Meaning } from "./recovery.ts";
 import { joined, type Settings } from "./settings.ts";
 import { AgentState } from "./state.ts";
 import type { Traffic } from "./traffic.ts";
@@ -35,7 +34,6 @@ export class Agent {
   startedMs = 0;
   nowMs = 0;
   wallS = 0;
-  private attemptMs = 0;
   /** True while the attempt under way is not followed by another. */
   private isLast = false;
   private readonly link: Link;
@@ -75,28 +73,35 @@ export class Agent {
     this.identity.at(nowMs, wallS);
   }
 
-  /** The process is ready. */
-  start(): void {
+  /** The process is ready. @param machine names this run of the machine */
+  start(machine: string): void {
     this.startedMs = this.nowMs;
     this.sinceS = this.wallS;
-    this.machines.start(this.nowMs, this.wallS);
-    if (this.settings.data.autoOnStartup) this.attempt();
-    else this.machines.recovery.onIdle();
+    this.machines.start(machine, this.nowMs, this.wallS);
+    if (!this.settings.data.autoOnStartup) this.machines.recovery.onIdle();
+    else if (!this.machines.keeper.schedule.isOn) this.attempt();
   }
 
   /** New settings; those of the endpoint take effect at the next start of the process. */
   onSettings(settings: Settings): void {
     const { data } = this.settings;
+    const { schedule } = this.machines.keeper;
+    const wasScheduled = schedule.isOn;
     this.settings = joined(this.settings, settings);
-    this.machines.configure(this.settings, this.nowMs);
+    this.machines.configure(this.settings, this.nowMs, this.wallS);
     const after = settings.data.autoOnStartup;
-    if (after && !data.autoOnStartup) this.connect(-1);
-    if (!after && data.autoOnStartup && this.state < AgentState.STOPPING) this.beManual();
+    if (this.state >= AgentState.STOPPING) return;
+    if (!after && data.autoOnStartup) this.beManual();
+    const isHeld = this.state === AgentState.HELD || this.state === AgentState.HOLDING;
+    const isFreed = wasScheduled && !schedule.isOn && !isHeld;
+    if (after && (isFreed || !data.autoOnStartup)) this.connect(-1);
+    else if (isHeld) schedule.onHeld();
   }
 
   /** Connect; client (-1: nobody) is told how it went. False when that is refused. */
   connect(client: number): boolean {
     this.isLast = false;
+    this.machines.keeper.schedule.onAsked(this.nowMs);
     switch (this.state) {
       case AgentState.IDLE:
       case AgentState.HELD:
@@ -105,6 +110,7 @@ export class Agent {
         this.attempt();
         return true;
       case AgentState.HOLDING:
+      case AgentState.PAUSING:
         this.connecting.add(client);
         this.disconnecting.tell(false, "connecting again, as asked since");
         this.enter(AgentState.RENEWING, this.deadlineMs);
@@ -141,6 +147,7 @@ export class Agent {
     if (this.state >= AgentState.STOPPING) return;
     this.effects.log(Level.NOTICE, "stopping");
     this.machines.telemetry.stop();
+    this.machines.keeper.onHeld(this.nowMs);
     if (this.link.isDown) this.finish();
     else this.quiesce(AgentState.STOPPING);
   }
@@ -189,7 +196,7 @@ export class Agent {
   onSignFailed(cause: Cause, detail: string): void {
     if (!this.credential.onSignFailed()) return;
     if (this.state === AgentState.SIGNING) {
-      this.retry({ cause, detail, step: LinkState.DOWN, upMs: 0, unanswered: "" });
+      this.retry(undialled(cause, detail));
     } else if (this.state === AgentState.ONLINE) {
       this.machines.recovery.onNotRenewed(detail);
       this.enter(AgentState.ONLINE, this.nowMs + SIGN_MS);
@@ -218,10 +225,8 @@ export class Agent {
         this.settings = { ...this.settings, endpoint: this.identity.settled };
         this.machines.onRegistered(this.nowMs, this.wallS);
         return this.attempt();
-      case Ended.UNREGISTERED: {
-        const { cause, problem: detail } = provision;
-        return this.retry({ cause, detail, step: LinkState.DOWN, upMs: 0, unanswered: "" });
-      }
+      case Ended.UNREGISTERED:
+        return this.retry(undialled(provision.cause, provision.problem));
       default:
         unreachable(ended);
     }
@@ -246,6 +251,8 @@ export class Agent {
 
   /** What follows from any step: messages to send, a quiet link to close. */
   afterStep(): void {
+    this.machines.keeper.onStep(this.nowMs);
+    this.obey();
     if (!this.link.isUp) return;
     if (this.state === AgentState.ONLINE) return this.traffic.pump(this.nowMs, this.wallS);
     // What is not in flight waits in the store, for the next connection or the next start.
@@ -254,13 +261,9 @@ export class Agent {
 
   /** The next moment at which something is due, in monotonic ms. */
   get nextMs(): number {
-    const { credential } = this;
     if (this.state === AgentState.STOPPED) return NEVER;
-    let next = Math.min(this.deadlineMs, this.machines.nextMs);
-    if (credential.state === CredentialState.SIGNING || this.state === AgentState.ONLINE) {
-      next = Math.min(next, credential.deadlineMs);
-    }
-    return next;
+    const credentialMs = this.credential.nextMs(this.state === AgentState.ONLINE);
+    return Math.min(this.deadlineMs, this.machines.nextMs, credentialMs);
   }
 
   private onOwnDeadline(): void {
@@ -277,6 +280,7 @@ export class Agent {
         return;
       case AgentState.RENEWING:
       case AgentState.HOLDING:
+      case AgentState.PAUSING:
       case AgentState.STOPPING:
         if (isDue) {
           this.enter(this.state, NEVER);
@@ -289,33 +293,18 @@ export class Agent {
   }
 
   private attempt(): void {
-    const { state, identity } = this;
-    const isBegun = state === AgentState.SIGNING || state === AgentState.PROVISIONING;
-    if (!isBegun) this.attemptMs = this.nowMs;
-    if (identity.isDue) {
-      this.enter(AgentState.PROVISIONING, NEVER);
-      identity.register();
-      return;
-    }
-    const token = this.credential.usable(this.nowMs);
-    if (token === "" && this.credential.isNeeded) {
-      this.enter(AgentState.SIGNING, NEVER);
-      this.credential.request(this.nowMs, this.wallS);
-      return;
-    }
-    this.machines.recovery.onAttempt(this.nowMs);
-    this.enter(AgentState.LINKING, NEVER);
-    this.link.open(token, this.nowMs);
+    this.enter(this.machines.approach.advance(this.state, this.nowMs, this.wallS), NEVER);
   }
 
   private onLinkUp(): void {
     this.enter(AgentState.ONLINE, NEVER);
     this.isLast = false;
-    const tookMs = this.nowMs - this.attemptMs;
-    const { recovery } = this.machines;
+    const { recovery, approach } = this.machines;
+    const tookMs = approach.tookMs(this.nowMs);
     const text = recovery.onUp(tookMs, this.link.sessionPresent, this.nowMs, this.wallS);
     this.connecting.tell(true, text);
     this.identity.refusals.onUp();
+    this.machines.keeper.onUp(this.nowMs);
     this.traffic.onUp(this.nowMs, this.link.sessionPresent);
   }
 
@@ -329,6 +318,7 @@ export class Agent {
     const unanswered = this.traffic.unanswered(this.nowMs);
     if (step >= LinkState.UP) this.traffic.onDown(cause, this.nowMs);
     this.machines.recovery.onDown(upMs);
+    this.machines.keeper.onDown(upMs, this.nowMs, this.wallS);
     switch (this.state) {
       case AgentState.LINKING:
       case AgentState.ONLINE:
@@ -337,6 +327,8 @@ export class Agent {
         return this.attempt();
       case AgentState.HOLDING:
         return this.hold();
+      case AgentState.PAUSING:
+        return this.enter(AgentState.IDLE, NEVER);
       case AgentState.STOPPING:
         return this.finish();
       default:
@@ -346,24 +338,31 @@ export class Agent {
 
   /** Says what went wrong and waits for the next attempt. */
   private retry(ending: Ending): void {
-    const { recovery, verdict } = this.machines;
+    const { recovery, verdict, keeper } = this.machines;
     const capMs = this.isLast ? NEVER : this.settings.data.retryIntervalS * 1000;
     const waitMs = recovery.onFailure(ending, capMs, this.nowMs, this.wallS);
     if (verdict.isRefusal) this.identity.refusals.onRefused(this.nowMs);
+    keeper.ladder.onFailure(ending.cause, verdict.text, this.nowMs, this.wallS);
     this.connecting.tell(false, `${verdict.text}; azimuth goes on trying`);
     this.enter(this.isLast ? AgentState.IDLE : AgentState.WAITING, this.nowMs + waitMs);
+  }
+
+  /** The schedule decides, where there is one. */
+  private obey(): void {
+    const { isOn, wants } = this.machines.keeper.schedule;
+    if (!isOn) return;
+    if (wants && this.state === AgentState.IDLE) this.attempt();
+    if (!wants && this.state === AgentState.WAITING) this.enter(AgentState.IDLE, NEVER);
+    if (!wants && this.state === AgentState.ONLINE) this.quiesce(AgentState.PAUSING);
   }
 
   /** Nobody wants a connection on their own account any more. */
   private beManual(): void {
     const { state, machines } = this;
-    let meaning = state < AgentState.ONLINE ? Meaning.NO_ATTEMPT : Meaning.STAYS;
+    const isUnderWay = state > AgentState.WAITING && state < AgentState.ONLINE;
+    this.isLast = isUnderWay && this.connecting.isEmpty;
+    machines.recovery.onManual(state, this.isLast);
     if (state === AgentState.WAITING) this.enter(AgentState.IDLE, NEVER);
-    else if (state > AgentState.WAITING && state < AgentState.ONLINE) {
-      this.isLast = this.connecting.isEmpty;
-      meaning = this.isLast ? Meaning.LAST_ATTEMPT : Meaning.ASKED;
-    } else if (state === AgentState.HOLDING) meaning = Meaning.NO_ATTEMPT;
-    machines.recovery.onManual(meaning);
   }
 
   private quiesce(state: AgentState): void {
@@ -377,6 +376,7 @@ export class Agent {
   private hold(): void {
     this.identity.cancel();
     if (this.state !== AgentState.HELD) this.machines.recovery.onHeld();
+    this.machines.keeper.onHeld(this.nowMs);
     this.disconnecting.tell(true, "disconnected");
     this.enter(AgentState.HELD, NEVER);
   }
@@ -388,7 +388,7 @@ export class Agent {
     this.machines.recovery.onStopped(this.machines.outbox.count, this.settings.data.isDurable);
     this.connecting.tell(false, "azimuth is stopping");
     this.disconnecting.tell(true, "disconnected; azimuth is stopping");
-    this.effects.exit(0);
+    this.effects.exit(this.machines.keeper.exitCode);
   }
 
   private enter(state: AgentState, deadlineMs: number): void {

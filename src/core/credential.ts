@@ -139,6 +139,11 @@ export class Credential {
     return this.state === CredentialState.SIGNING && nowMs >= this.deadlineMs;
   }
 
+  /** When something is due here, in monotonic ms; renewal only with `isUsed`, while connected. */
+  nextMs(isUsed: boolean): number {
+    return isUsed || this.state === CredentialState.SIGNING ? this.deadlineMs : NEVER;
+  }
+
   /** The token whatever is left of it, "" when there is none; secret. */
   get current(): string {
     return this.token;

@@ -26,6 +26,11 @@ export interface Ending {
   readonly way?: Way;
 }
 
+/** The end of an attempt before the hub was dialled. */
+export function undialled(cause: Cause, detail: string): Ending {
+  return { cause, detail, step: LinkState.DOWN, upMs: 0, unanswered: "" };
+}
+
 /** What is known when a connection ends. */
 export interface Circumstances extends Ending {
   readonly endpoint: EndpointSettings;

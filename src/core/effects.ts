@@ -11,6 +11,7 @@ import { EFFECT_SLOTS } from "../limits.ts";
 import { Cause } from "./cause.ts";
 import type { Tpm } from "./hardware.ts";
 import type { Memo, Web, WebRequest } from "./service.ts";
+import type { Upkeep } from "./upkeep.ts";
 
 export { type Dial, DialError, type Entropy, type HttpProxy, type Tunnel } from "./dial.ts";
 export { Cause };
@@ -308,6 +309,7 @@ export interface Ports {
   readonly web: Web;
   readonly memo: Memo;
   readonly store: Store;
+  readonly upkeep: Upkeep;
   readonly sha256: Sha256;
   /**
    * Reads the settings file again; then calls `turn.onSettings`, never from inside the call, or
@@ -329,4 +331,11 @@ export {
 } from "../kit/store.ts";
 export type { Chip, ChipEvents, Tpm, TpmEvents } from "./hardware.ts";
 export type { Memo, MemoEvents, Web, WebAnswer, WebEvents, WebRequest } from "./service.ts";
-export type { Calendar, Exposure, Manager, Watchdog } from "./upkeep.ts";
+export type {
+  Calendar,
+  Exposure,
+  Manager,
+  Upkeep,
+  UpkeepEvents,
+  Watchdog,
+} from "./upkeep.ts";

@@ -176,6 +176,11 @@ export class Ladder {
     }
   }
 
+  /** True while the process shall end to be started again. */
+  get isRestarting(): boolean {
+    return this.state === LadderState.CLIMBING && this.rung === Rung.RESTART;
+  }
+
   /** The next rung from here on up, then from below, that helps and that the day allows; or -1. */
   private choice(reach: number, nowMs: number): number {
     const top = this.settings.isEnabled ? reach : Math.min(reach, Rung.PROVISION);
@@ -189,7 +194,8 @@ export class Ladder {
 
   /** Nothing is left: said once a day. */
   private despair(nowMs: number): void {
-    if (nowMs < this.silentMs) return;
+    const isBare = this.settings.perDay.every((count) => count === 0);
+    if (isBare || nowMs < this.silentMs) return;
     this.silentMs = nowMs + LADDER_DAY_MS;
     const text = "recovery: all that may be done in a day was done; attempts go on";
     this.effects.log(Level.WARNING, text);
@@ -259,12 +265,20 @@ export function reachOf(cause: Cause): number {
     case Cause.PINGRESP_TIMEOUT:
     case Cause.TWIN_TIMEOUT:
     case Cause.SIGN_TIMEOUT:
+    case Cause.PROXY_UNREACHABLE:
+    case Cause.PROXY_TIMEOUT:
+    case Cause.WEBSOCKET_TIMEOUT:
+    case Cause.DPS_FAILED:
       return Rung.REBOOT;
     // Somebody answers, so the network is not what a reboot could mend.
     case Cause.CLOSED_BY_PEER:
     case Cause.TLS_HANDSHAKE_FAILED:
     case Cause.CONNACK_UNAVAILABLE:
     case Cause.PROTOCOL_VIOLATION:
+    case Cause.CONGESTED:
+    case Cause.PROXY_FAILED:
+    case Cause.PROXY_BROKEN:
+    case Cause.WEBSOCKET_BROKEN:
       return Rung.RESTART;
     default:
       return -1;

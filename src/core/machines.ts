@@ -8,6 +8,7 @@ import type { Writer } from "../codec/writer.ts";
 import type { Prng } from "../kit/prng.ts";
 import { VERSION } from "../kit/version.ts";
 import { WINDOW_MESSAGES } from "../limits.ts";
+import { Approach } from "./approach.ts";
 import { Backoff } from "./backoff.ts";
 import { Counters } from "./counters.ts";
 import { Credential, CredentialState } from "./credential.ts";
@@ -15,6 +16,7 @@ import { Drain } from "./drain.ts";
 import type { Effects, Store } from "./effects.ts";
 import { Identity, type Origin } from "./identity.ts";
 import { Journal } from "./journal.ts";
+import { Keeper } from "./keeper.ts";
 import { Lamps } from "./lamps.ts";
 import { type Greeting, Link } from "./link.ts";
 import { Outbox } from "./outbox.ts";
@@ -43,6 +45,8 @@ export class Machines {
   readonly identity: Identity;
   readonly passage: Passage;
   readonly validity: Validity;
+  readonly approach: Approach;
+  readonly keeper: Keeper;
   private endpoint: EndpointSettings;
 
   /**
@@ -79,8 +83,10 @@ export class Machines {
     this.verdict = new Verdict(placed);
     const { verdict, credential } = this;
     this.passage = new Passage(settings.network, placed);
+    this.keeper = new Keeper(effects, counters, outbox, this.traffic, settings);
     const backoff = new Backoff(prng);
     this.recovery = new Recovery(effects, verdict, backoff, credential, this.passage, placed);
+    this.approach = new Approach(this.identity, credential, this.recovery, this.link);
   }
 
   /** What keeps the device key from signing, as far as is known; "" for nothing. */
@@ -119,12 +125,16 @@ export class Machines {
     this.recovery.identify(endpoint);
   }
 
-  /** Puts the outputs into their initial state and starts the schedules. */
-  start(nowMs: number, wallS: number): void {
+  /**
+   * Puts the outputs into their initial state and starts the schedules.
+   * @param machine names this run of the machine
+   */
+  start(machine: string, nowMs: number, wallS: number): void {
     this.outbox.open(nowMs, wallS);
     this.lamps.start();
     this.telemetry.start(nowMs);
     this.validity.start(nowMs, wallS);
+    this.keeper.start(machine, nowMs, wallS);
   }
 
   /** What is due beside the connection. */
@@ -132,10 +142,11 @@ export class Machines {
     this.telemetry.onDeadline(nowMs, wallS);
     this.outbox.onDeadline(nowMs, wallS);
     this.validity.onDeadline(nowMs, wallS);
+    this.keeper.onDeadline(nowMs, wallS);
   }
 
   /** Takes the settings that need no new connection. */
-  configure(settings: Settings, nowMs: number): void {
+  configure(settings: Settings, nowMs: number, wallS: number): void {
     const isNew = this.lamps.configure(settings.lamps);
     this.lamps.start();
     if (isNew && this.link.isUp) this.traffic.twin.refresh(nowMs);
@@ -149,13 +160,14 @@ export class Machines {
     this.outbox.bounds = bounds;
     this.outbox.drain.configure(drain);
     this.outbox.purgeIntervalMs = purgeIntervalS * 1000;
+    this.keeper.configure(settings, this.link.isUp, nowMs, wallS);
   }
 
   /** The next moment at which one of them is due, in monotonic ms; the credential's left aside. */
   get nextMs(): number {
-    const { telemetry, validity, identity, link, traffic, outbox } = this;
+    const { telemetry, validity, identity, link, traffic, outbox, keeper } = this;
     const ownMs = Math.min(telemetry.deadlineMs, validity.deadlineMs, outbox.deadlineMs);
-    const next = Math.min(ownMs, identity.provision.deadlineMs, link.deadlineMs);
+    const next = Math.min(ownMs, identity.provision.deadlineMs, link.deadlineMs, keeper.nextMs);
     return Math.min(next, link.isUp ? traffic.nextMs : NEVER);
   }
 

@@ -4,9 +4,10 @@
 // Invariant: names and meanings are a contract; a figure that the status does not have is left out.
 
 import { METRICS_BYTES_MAX } from "../limits.ts";
-import { AgentState } from "./agent.ts";
 import type { Counters } from "./counters.ts";
 import { Exposition } from "./exposition.ts";
+import type { QueueStatus } from "./queue.ts";
+import { AgentState } from "./state.ts";
 import type { Status } from "./status.ts";
 
 const NEVER = Number.POSITIVE_INFINITY;
@@ -28,14 +29,14 @@ const COUNTERS: { readonly [key in keyof Counters]: Row } = {
   tokens: ["tokens", "", "Tokens signed."],
 };
 
-/** Of the queue; figures of messages that are neither here nor in QUEUE_NOW are not shown. */
-const QUEUE_EVER: { readonly [key: string]: Row } = {
+/** Of the queue as a whole. */
+const QUEUE_EVER: { readonly [key in keyof QueueStatus]?: Row } = {
   accepted: ["messages_accepted", "", "Messages taken over for delivery."],
   acknowledged: ["messages_acknowledged", "", "Messages that the hub has acknowledged."],
-  refused: ["messages_refused", "", "Messages not taken over: the queue was full."],
+  refused: ["messages_refused", "", "Messages not taken over."],
+  dropped: ["messages_dropped", "", "Messages taken over and given up."],
   redelivered: ["messages_redelivered", "", "Messages sent again after a lost connection."],
 };
-const QUEUE_NOW: { readonly [key: string]: string } = { waiting: "waiting", inFlight: "in-flight" };
 
 /** Makes the text when it is due. */
 export class Metrics {
@@ -95,12 +96,33 @@ function writeState(exposition: Exposition, status: Status): void {
 }
 
 function writeQueue(exposition: Exposition, { queue }: Status): void {
+  const { waiting, inFlight, bytes, priorities } = queue;
   exposition.family("gauge", "azimuth_queue_messages", "", "Messages not yet acknowledged.");
-  const figures = queue as unknown as Readonly<Record<string, number>>;
-  for (const [key, state] of Object.entries(QUEUE_NOW)) {
-    exposition.sample(figures[key] ?? Number.NaN, ["state", state]);
+  exposition.sample(waiting, ["state", "waiting"]);
+  exposition.sample(inFlight, ["state", "in-flight"]);
+  gauge(exposition, "queue_bytes", "bytes", "What they need.", bytes);
+  const troubled = Number(queue.trouble !== null);
+  gauge(exposition, "store_failing", "", "1 while the store does not take messages.", troubled);
+  for (const [key, row] of Object.entries(QUEUE_EVER)) {
+    writeCounter(exposition, row, queue[key as "accepted"]);
   }
-  for (const [key, row] of Object.entries(QUEUE_EVER)) writeCounter(exposition, row, figures[key]);
+  if (priorities.length === 0) return;
+  exposition.family("gauge", "azimuth_queued_messages", "", "Not yet acknowledged, by priority.");
+  for (const { priority, queued } of priorities) {
+    exposition.sample(queued, ["priority", String(priority)]);
+  }
+  const help = "What became of messages, by priority.";
+  exposition.family("counter", "azimuth_messages", "", help);
+  for (const { priority, queued: _, ...fates } of priorities) {
+    for (const [fate, count] of Object.entries(fates)) {
+      exposition.sample(count, ["priority", String(priority)], ["fate", snake(fate)]);
+    }
+  }
+}
+
+/** `refusedFull` -> `refused_full`. */
+function snake(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }
 
 function writeLamps(exposition: Exposition, { leds }: Status): void {

@@ -11,10 +11,11 @@ import type { Ending } from "./diagnosis.ts";
 import { Cause, type Effects, Level, type Probed } from "./effects.ts";
 import type { Passage } from "./passage.ts";
 import type { EndpointSettings } from "./settings.ts";
+import { AgentState } from "./state.ts";
 import type { Verdict } from "./verdict.ts";
 
 /** What the end of auto-on-startup means for the connection that there is, or is not. */
-export enum Meaning {
+enum Meaning {
   STAYS,
   ASKED,
   LAST_ATTEMPT,
@@ -102,9 +103,12 @@ export class Recovery {
     this.effects.log(Level.NOTICE, "disconnected; held by an operator");
   }
 
-  /** connect.auto-on-startup went from true to false: says what that means from now on. */
-  onManual(meaning: Meaning): void {
-    const text = `connect.auto-on-startup is now false: ${MEANINGS[meaning]}`;
+  /**
+   * connect.auto-on-startup went from true to false: says what that means from now on.
+   * @param isLast the attempt under way is not followed by another
+   */
+  onManual(state: AgentState, isLast: boolean): void {
+    const text = `connect.auto-on-startup is now false: ${MEANINGS[meaningOf(state, isLast)]}`;
     this.effects.log(Level.NOTICE, text);
   }
 
@@ -132,6 +136,20 @@ export class Recovery {
     verdict.onProbed(probed, credential.clockS(nowMs), wallS);
     credential.onServerTime(probed.dateS, nowMs, wallS);
     this.effects.log(Level.ERROR, verdict.text);
+  }
+}
+
+function meaningOf(state: AgentState, isLast: boolean): Meaning {
+  switch (state) {
+    case AgentState.PROVISIONING:
+    case AgentState.SIGNING:
+    case AgentState.LINKING:
+      return isLast ? Meaning.LAST_ATTEMPT : Meaning.ASKED;
+    case AgentState.ONLINE:
+    case AgentState.RENEWING:
+      return Meaning.STAYS;
+    default:
+      return Meaning.NO_ATTEMPT;
   }
 }
 

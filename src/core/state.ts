@@ -13,6 +13,7 @@
 // ONLINE       | (told)   | HOLDING    | STOPPING | RENEWING | (again)
 // RENEWING     | (joined) | HOLDING    | STOPPING | (kept)   | -
 // HOLDING      | RENEWING | (joined)   | STOPPING | (kept)   | -
+// PAUSING      | RENEWING | HOLDING    | STOPPING | (kept)   | -
 // STOPPING     | refused  | refused    | -        | (kept)   | -
 // STOPPED      | refused  | refused    | -        | (kept)   | -
 //
@@ -26,6 +27,7 @@
 // ONLINE       | WAITING | WAITING   | sign     | stray      | stray
 // RENEWING     | attempt | attempt   | close    | stray      | stray
 // HOLDING      | HELD    | HELD      | close    | stray      | stray
+// PAUSING      | IDLE    | IDLE      | IDLE     | stray      | stray
 // STOPPING     | STOPPED | STOPPED   | close    | stray      | stray
 // STOPPED      | -       | stray     | -        | stray      | stray
 // attempt: PROVISIONING when DPS has to be asked first, else LINKING with a usable token or a
@@ -33,7 +35,8 @@
 // auto-on-startup false to true is a connect. True to false: no new attempt unless asked for by a
 // connect; WAITING becomes IDLE, and so do PROVISIONING, SIGNING and LINKING in place of WAITING
 // when the attempt under way fails; a connection made stays and comes back. A registration is
-// cancelled by what leads out of PROVISIONING.
+// cancelled by what leads out of PROVISIONING. Under a schedule that wants a connection IDLE is an
+// attempt; under one that wants none WAITING is IDLE and ONLINE is PAUSING.
 
 /** What the agent is at. */
 export enum AgentState {
@@ -46,6 +49,7 @@ export enum AgentState {
   ONLINE,
   RENEWING,
   HOLDING,
+  PAUSING,
   STOPPING,
   STOPPED,
 }

@@ -5,6 +5,13 @@
 import { isoUtc, lengthOf } from "../kit/time.ts";
 import { VERSION } from "../kit/version.ts";
 import { type Agent, AgentState } from "./agent.ts";
+import {
+  keeperRows,
+  type RecoveryStatus,
+  recoveryOf,
+  type ScheduleStatus,
+  scheduleOf,
+} from "./chronicle.ts";
 import { Hold, type Lamp } from "./lamp.ts";
 import { LinkState } from "./link.ts";
 import { ProvisionState } from "./provision.ts";
@@ -49,6 +56,9 @@ export interface Status {
     /** True when a connection has stood since. */
     readonly over: boolean;
   } | null;
+  /** Null when no schedule is enabled. */
+  readonly schedule: ScheduleStatus | null;
+  readonly recovery: RecoveryStatus;
   readonly queue: QueueStatus;
   readonly counters: { readonly [key: string]: number };
   readonly twin: { readonly state: string; readonly desiredVersion: number | null };
@@ -117,6 +127,8 @@ export function statusOf(agent: Agent): Status {
       verdict.text === ""
         ? null
         : { text: verdict.text, at: isoUtc(verdict.atS), over: verdict.isOver },
+    schedule: scheduleOf(agent.machines.keeper),
+    recovery: recoveryOf(agent.machines.keeper),
     queue: queueOf(agent.machines.outbox),
     counters: { ...counters },
     twin: {
@@ -145,6 +157,7 @@ export function statusText(agent: Agent): string {
     `state      ${status.state} since ${status.since}${waits}`,
     `endpoint   ${endpointText(status)}`,
     ...registrationRows(status),
+    ...keeperRows(agent.machines.keeper),
     ...queueRows(agent.machines.outbox),
     `twin       ${twin.state}, desired version ${twin.desiredVersion ?? "unknown"}`,
     proofText(agent, status),

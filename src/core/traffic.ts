@@ -245,7 +245,8 @@ export class Traffic {
     this.effects.log(Level.WARNING, text + more);
   }
 
-  private get waitingSinceMs(): number {
+  /** Since when the hub owes an answer, in monotonic ms; Infinity: it owes none. */
+  get waitingSinceMs(): number {
     const { session, twin, report } = this;
     let since = this.outbox.window.oldestSentMs;
     if (session.state === SessionState.SUBSCRIBING) {

@@ -1,5 +1,5 @@
 // Upkeep: the shape of the world around what keeps a gateway going: calendar, watchdog, service
-// manager, metrics.
+// manager, metrics, and what the recovery ladder does.
 // Neighbours: `effects` hands these names on to the ports; `schedule`, `ladder`, `pulse` and
 // `metrics` ask for what they do.
 // Invariant: types alone, no behaviour.
@@ -35,4 +35,24 @@ export interface Manager {
 /** Takes metrics as text; a newer text replaces one that is still being written. */
 export interface Exposure {
   expose(text: string): void;
+}
+
+/** All of it, as the turn asks for it. */
+export interface Upkeep extends Calendar, Exposure {
+  /** The kernel's name for this run of the machine; "" when it tells none. */
+  readonly machine: string;
+  /** A sign of life for the service manager, and with `isAlive` for the hardware watchdog. */
+  feed(isAlive: boolean): void;
+  /** Forgets what earlier connections have left: addresses, TLS sessions. */
+  refresh(): void;
+  /** Runs a program, the path first; answered by `onClimbed`, never from inside the call. */
+  hook(words: readonly string[]): void;
+  /** Restarts the machine; answered by `onClimbed` when that fails. */
+  reboot(): void;
+}
+
+/** What it tells the turn. */
+export interface UpkeepEvents {
+  /** A hook or a restart of the machine has ended; `detail` is "" or says what went wrong. */
+  onClimbed(detail: string): void;
 }

@@ -119,8 +119,8 @@ test("whatever happens in whatever order: no defect, no spin, no secret, and an 
       expect(calls.filter((call) => call.includes(secret))).toEqual([]);
     }
   }
-  // PROVISIONING is for those who have a TPM.
-  expect(states.size).toBe(Object.keys(AgentState).length / 2 - 1);
+  // PROVISIONING is for those who have a TPM, PAUSING for those who have a schedule.
+  expect(states.size).toBe(Object.keys(AgentState).length / 2 - 2);
   expect(twins.size).toBe(Object.keys(TwinState).length / 2);
 });
 

@@ -8,7 +8,7 @@ import { Counters } from "../../src/core/counters.ts";
 import { Metrics } from "../../src/core/metrics.ts";
 import { statusOf } from "../../src/core/status.ts";
 import { VERSION } from "../../src/kit/version.ts";
-import { KEY, lamp, Rig, SIGNATURE, settings } from "../rig.ts";
+import { KEY, lamp, puback, Rig, SIGNATURE, settings } from "../rig.ts";
 import { type Family, read } from "./openmetrics.ts";
 
 function families(rig: Rig): Map<string, Family> {
@@ -70,6 +70,27 @@ test("an agent that failed: no sample where there is nothing to say", () => {
   const nextMs = rig.turn.agent.deadlineMs - rig.nowMs;
   expect(figure(seen, "azimuth_next_attempt_seconds")).toBe(Math.round(nextMs) / 1000);
   expect(families(online()).get("azimuth_next_attempt_seconds")!.samples).toEqual([]);
+});
+
+test("messages by priority, and by what became of them", () => {
+  const rig = online();
+  rig.offer("urgent", 0);
+  rig.offer("x".repeat(262_145), 0);
+  rig.turn.onWritable();
+  rig.settle();
+  rig.turn.onData(puback(2));
+  const seen = families(rig);
+  const samples = (name: string) =>
+    seen.get(name)!.samples.map(({ labels, value }) => {
+      return [labels.priority, labels.fate, value].filter((one) => one !== undefined).join(" ");
+    });
+  expect(samples("azimuth_queued_messages")).toEqual(["0 1", "7 1"]);
+  const fates = samples("azimuth_messages").filter((line) => !line.endsWith(" 0"));
+  expect(fates).toEqual(["0 accepted 1", "0 refused_long 1", "7 accepted 2", "7 acknowledged 1"]);
+  expect(figure(seen, "azimuth_messages_refused")).toBe(1);
+  expect(figure(seen, "azimuth_messages_dropped")).toBe(0);
+  expect(figure(seen, "azimuth_queue_bytes")).toBeGreaterThan(0);
+  expect(figure(seen, "azimuth_store_failing")).toBe(0);
 });
 
 test("every counter has its family, and every family its help", () => {

@@ -122,6 +122,7 @@ describe("connect.auto-on-startup", () => {
       ONLINE: stays,
       RENEWING: stays,
       HOLDING: waits,
+      PAUSING: waits,
     };
     for (const state of Object.keys(STATES).slice(1) as State[]) {
       const rig = STATES[state]();

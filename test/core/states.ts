@@ -4,7 +4,7 @@
 
 import type { AgentState } from "../../src/core/agent.ts";
 import { Cause, type WebAnswer } from "../../src/core/effects.ts";
-import { Rig, SIGNATURE, settings } from "../rig.ts";
+import { connack, Rig, SIGNATURE, settings } from "../rig.ts";
 import { Enclave } from "./enclave.ts";
 
 export const MANUAL = settings({ data: { autoOnStartup: false } });
@@ -42,6 +42,25 @@ export const sign = (rig: Rig): void => rig.turn.onSigned(SIGNATURE);
 export const lose = (rig: Rig): void => rig.close(Cause.TCP_RESET);
 export const manual = (rig: Rig): void => rig.turn.onSettings(MANUAL);
 
+const scheduled = (inactivityS: number) => settings({ schedule: { isEnabled: true, inactivityS } });
+
+/** Under a schedule, with nothing left to say, and the signature for the renewal asked for. */
+function paused(): Rig {
+  const rig = new Rig(scheduled(86_400));
+  rig.nextS = (wallS) => wallS + 1;
+  rig.turn.start();
+  rig.pass(1000);
+  sign(rig);
+  rig.secure();
+  rig.turn.onData(connack());
+  rig.synchronise({}, 1);
+  rig.answerReport();
+  rig.toRenewal();
+  rig.turn.onSettings(scheduled(1));
+  rig.pass(1000);
+  return rig;
+}
+
 const enclaves = new WeakMap<Rig, Enclave>();
 
 /** At DPS for the first time, with a TPM that answers when asked to. */
@@ -70,6 +89,7 @@ export const STATES: Readonly<Record<State, () => Rig>> = {
   ONLINE: asked,
   RENEWING: () => busy(disconnect, connect),
   HOLDING: () => busy(disconnect),
+  PAUSING: paused,
   STOPPING: () => busy(stop),
   STOPPED: () => started(settings({}), stop),
 };

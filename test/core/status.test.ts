@@ -43,6 +43,8 @@ test("waiting after a loss: all of it", () => {
       at: "2023-11-14T22:13:45Z",
       over: false,
     },
+    schedule: null,
+    recovery: { failures: 1, steps: [] },
     queue: {
       waiting: 2,
       inFlight: 0,
@@ -122,8 +124,8 @@ test("each state has its name", () => {
     "stopping",
     "stopped",
   ]);
-  // IDLE is above, PROVISIONING below.
-  expect(names).toHaveLength(Object.keys(AgentState).length / 2 - 2);
+  // IDLE is above, PROVISIONING below, PAUSING for those who have a schedule.
+  expect(names).toHaveLength(Object.keys(AgentState).length / 2 - 3);
 });
 
 describe("with a TPM", () => {

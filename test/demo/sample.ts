@@ -11,6 +11,11 @@ import { Ledger } from "./ledger.ts";
 export const DEVICE = "gateway-1";
 const AT = "2026-01-01T10:00:00.000Z";
 
+const UNTOUCHED: Pick<Status, "schedule" | "recovery"> = {
+  schedule: null,
+  recovery: { failures: 0, steps: [] },
+};
+
 const IDLE: Status["queue"] = {
   waiting: 0,
   inFlight: 0,
@@ -51,6 +56,7 @@ export function status(parts: Partial<Status> = {}, queue: Partial<Status["queue
     twin: { state: "ready", desiredVersion: 1 },
     leds: [],
     ...parts,
+    ...UNTOUCHED,
     queue: { ...IDLE, ...queue },
   };
 }

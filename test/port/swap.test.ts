@@ -13,6 +13,7 @@ import { Courier } from "../../src/port/courier.ts";
 import { SocketChip } from "../../src/port/swtpm.ts";
 import { Library } from "../../src/port/tpm.ts";
 import { Turn } from "../../src/turn.ts";
+import { CALM } from "../calm.ts";
 import { assigned, challenged, hardware } from "../core/enclave.ts";
 import { Shelf } from "../shelf.ts";
 import { until } from "../site.ts";
@@ -97,6 +98,7 @@ class Life {
         },
       },
       store: new Shelf(),
+      upkeep: CALM,
       sha256: (bytes) => new Bun.CryptoHasher("sha256").update(bytes).digest(),
       reload: () => {},
       exit: () => {},

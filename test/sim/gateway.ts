@@ -13,6 +13,7 @@ import { Turn } from "../../src/turn.ts";
 import { Chip } from "../azure/chip.ts";
 import type { Hub } from "../azure/model/hub.ts";
 import type { JsonObject } from "../azure/model/merge.ts";
+import { CALM } from "../calm.ts";
 import { KEY, settings } from "../rig.ts";
 import { TpmModel } from "../tpm/model.ts";
 import { SimTpm } from "./chip.ts";
@@ -242,6 +243,7 @@ export class Gateway {
       web: { ask: (ticket, request) => this.ask(ticket, request) },
       store: this.disk.shelf,
       memo: { text: this.kept, save: (text) => this.save(text) },
+      upkeep: CALM,
       sha256: (bytes) => createHash("sha256").update(bytes).digest(),
       reload: () => {},
       exit: () => ledger.onViolation(`${this.name} exited`),

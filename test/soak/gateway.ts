@@ -21,6 +21,7 @@ import { Tls } from "../../src/port/tls.ts";
 import type { Library } from "../../src/port/tpm.ts";
 import { Vault } from "../../src/port/vault.ts";
 import { Turn } from "../../src/turn.ts";
+import { CALM } from "../calm.ts";
 
 const QUEUE_BYTES = 1024 * 1024;
 const dial = new Dialer(null).open;
@@ -89,6 +90,7 @@ export function live(settings: Settings, roots: string, library: Library): Promi
       { onSaved: (problem) => turn.onSaved(problem) },
       join(settings.agent.stateFolder, "assignment.json"),
     ),
+    upkeep: CALM,
     sha256: (bytes) => new Bun.CryptoHasher("sha256").update(bytes).digest(),
     reload: never,
     exit: () => {

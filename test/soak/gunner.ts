@@ -23,6 +23,7 @@ import { SqliteStore } from "../../src/port/store.ts";
 import { Tls } from "../../src/port/tls.ts";
 import { Vault } from "../../src/port/vault.ts";
 import { Turn } from "../../src/turn.ts";
+import { CALM } from "../calm.ts";
 import { settings } from "../given.ts";
 
 const dial = new Dialer(null).open;
@@ -139,6 +140,7 @@ function portsOf(mission: Mission, turn: () => Turn): Ports {
     web: { ask: never },
     memo: { text: "", save: never },
     store: new SqliteStore(vault, { onStoreSynced: (detail) => turn().onStoreSynced(detail) }),
+    upkeep: CALM,
     sha256: (bytes) => new Bun.CryptoHasher("sha256").update(bytes).digest(),
     reload: never,
     exit: (code) => process.exit(code),

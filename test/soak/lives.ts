@@ -54,7 +54,7 @@ function sign(settings: Settings, library: Library, times: number): Promise<void
   return promise.finally(() => tpm.close());
 }
 
-const configured = configure(process.argv[2] ?? "");
+const configured = await configure(process.argv[2] ?? "");
 if (!("settings" in configured)) throw new Error(configured.join("\n"));
 const { settings, roots } = configured;
 const library = new Library(libraryPath());

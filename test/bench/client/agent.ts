@@ -26,6 +26,7 @@ import { SqliteStore } from "../../../src/port/store.ts";
 import { Tls } from "../../../src/port/tls.ts";
 import { Vault } from "../../../src/port/vault.ts";
 import { Turn } from "../../../src/turn.ts";
+import { CALM } from "../../calm.ts";
 import { settings } from "../../given.ts";
 import { Meter } from "./meter.ts";
 import { type Order, readOrder } from "./order.ts";
@@ -141,6 +142,7 @@ function run(order: Order): void {
     web: { ask: noTpm },
     memo: { text: "", save: noTpm },
     store: storeOf(order, () => turn),
+    upkeep: CALM,
     sha256: (bytes: Uint8Array) => bytes,
   };
   const roots = readFileSync(order.caFile, "utf8");
