@@ -225,7 +225,7 @@ install: build ## executable, library, settings, init script, unit, rules; DESTD
 	  chown azimuth $(SETTINGS); \
 	  if command -v udevadm >/dev/null; then udevadm control --reload \
 	    && udevadm trigger --subsystem-match=leds --subsystem-match=gpio \
-	      --subsystem-match=tpmrm \
+	      --subsystem-match=tpmrm --subsystem-match=misc --subsystem-match=watchdog \
 	    || echo "udev does not run here: the rules apply from the next boot"; fi; \
 	  if [ -d /run/systemd/system ]; then systemctl daemon-reload; fi; \
 	fi

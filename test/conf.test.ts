@@ -226,6 +226,22 @@ describe("the other files", () => {
     );
   });
 
+  test("the unit waits for the agent's own signs of life, which may come from it alone", () => {
+    const unit = read("conf/azimuth.service");
+    for (const line of ["Type=notify", "NotifyAccess=main", "WatchdogSignal=SIGABRT"]) {
+      expect(unit).toContain(`\n${line}\n`);
+    }
+    expect(Number(/^WatchdogSec=(\d+)$/m.exec(unit)![1])).toBeGreaterThanOrEqual(30);
+  });
+
+  test("the account may feed the watchdog that the settings' example names", () => {
+    expect(ini).toContain("\n#device = /dev/watchdog\n");
+    expect(read("conf/90-azimuth.rules")).toMatch(
+      /^SUBSYSTEM=="misc", KERNEL=="watchdog", GROUP="azimuth", MODE="0660"$/m,
+    );
+    expect(read("Makefile")).toContain("--subsystem-match=misc --subsystem-match=watchdog");
+  });
+
   test("make install and the recipe take every file that is installed", () => {
     const installed = readdirSync(resolve(root, "conf")).filter(
       (name) => !/^demo.*\.ini$/.test(name) && !["azimuth.bb", "README.md"].includes(name),

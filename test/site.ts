@@ -37,6 +37,8 @@ export class Site {
   readonly events: HubEvent[] = [];
   readonly azure: Emulator;
   readonly key: string;
+  /** What the agent's environment has beside this process's. */
+  environment: Record<string, string> = {};
   agent: Bun.Subprocess<"ignore", "ignore", "pipe"> | undefined;
   log = "";
   /** Words before the agent's own, of a program that becomes the agent. */
@@ -91,6 +93,7 @@ export class Site {
   start(...more: string[]): void {
     const words = [...more, MAIN, "run", "-c", this.path("azimuth.ini")];
     const agent = Bun.spawn([...this.launcher, process.execPath, ...words], {
+      env: { ...process.env, ...this.environment },
       stdin: "ignore",
       stdout: "ignore",
       stderr: "pipe",
