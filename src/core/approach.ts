@@ -1,7 +1,8 @@
 // Approach: the steps from the wish for a connection to the dial: DPS, a signature, the hub.
 // Neighbours: `agent` takes one step at a time and waits for its outcome; `identity`, `credential`,
 // `recovery` and `link` each do one of them.
-// Invariant: the hub is dialled only with a token that lasts or a certificate, and after DPS where that is due.
+// Invariant: the hub is dialled only with a token that lasts or a certificate, and after DPS where
+// that is due.
 
 import type { Credential } from "./credential.ts";
 import type { Identity } from "./identity.ts";
