@@ -31,7 +31,17 @@ const LIMIT_S = 300;
 const TEST_LIMIT_MS = 60_000;
 
 /** Tests that play whole stories with processes: in `make test`, too long for every commit. */
-const LONG: ReadonlySet<string> = new Set(["demo", "registration", "seal", "soak", "tpm"]);
+const LONG: ReadonlySet<string> = new Set([
+  "demo",
+  "identity",
+  "registration",
+  "seal",
+  "soak",
+  "store",
+  "tpm",
+  "upkeep",
+  "ways",
+]);
 
 const TSC = "node_modules/typescript/bin/tsc";
 const BIOME = "node_modules/@biomejs/biome/bin/biome";
