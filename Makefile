@@ -21,7 +21,8 @@ unexport BASH_ENV ENV CDPATH
 
 DEBIAN_PACKAGES := ca-certificates openssl procps
 NATIVE_PACKAGES := gcc libc6-dev libtss2-dev
-TEST_PACKAGES := $(NATIVE_PACKAGES) swtpm tinyproxy
+DEMO_PACKAGES := $(NATIVE_PACKAGES) swtpm
+TEST_PACKAGES := $(DEMO_PACKAGES) tinyproxy
 BENCH_PACKAGES := $(TEST_PACKAGES) libssl-dev libmosquitto-dev tpm2-tools
 CONFORMANCE_PACKAGES := mosquitto-clients python3-paho-mqtt swtpm
 
@@ -148,7 +149,7 @@ DEMO = $(if $(filter-out tpm,$(ENDPOINT)),,build/libazimuth.so)
 
 .PHONY: demo
 demo: bootstrap $(DEMO) ## the main job on local Azure, by a TPM that is blank; or ENDPOINT=sas
-	@$(if $(DEMO),$(call packages,$(TEST_PACKAGES)))
+	@$(if $(DEMO),$(call packages,$(DEMO_PACKAGES)))
 	@$(BUN) test/demo/main.ts $(ARGS)
 
 .PHONY: emulator
