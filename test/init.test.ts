@@ -4,7 +4,15 @@
 // starts is ended here.
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { chmodSync, copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 
@@ -57,6 +65,7 @@ beforeAll(async () => {
     [/^SETTINGS=.*/m, `SETTINGS=${folder}/azimuth.ini`],
     [/^ACCOUNT=.*/m, "ACCOUNT=no-such-account"],
     [/^RUN=.*/m, `RUN=${folder}/run`],
+    [/^STATE=.*/m, `STATE=${folder}/state`],
     [/^PIDFILE=.*/m, `PIDFILE=${folder}/supervisor.pid`],
     [/^PAUSE=.*/m, "PAUSE=0"],
     [/\/etc\/azimuth\/azimuth\.env/, `${folder}/azimuth.env`],
@@ -95,6 +104,7 @@ describe("before a start", () => {
 
 test("start, a second start, a crash, reload, restart, stop", async () => {
   expect(init("start")).toEqual({ code: 0, output: "azimuth started\n" });
+  expect(statSync(join(folder, "state")).mode & 0o777).toBe(0o700);
   const first = await pidOf("agent");
   expect(init("start").output).toStartWith("azimuth runs already (pid ");
   expect(init("status").code).toBe(0);
