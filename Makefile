@@ -96,9 +96,13 @@ test: bootstrap ## all of it: the above, simulation and fuzzing; ends with N pas
 	@$(BUN) test/run.ts $(ONLY)
 
 .PHONY: sim
-sim: bootstrap ## the simulator alone; SEED= replays a run, HOURS= device-hours, DEVICES=
+sim: bootstrap ## the simulator alone; SEED= replays a run, HOURS= device-hours, DEVICES=; SCENE=
+ifneq ($(SCENE),)
+	@$(BUN) test/sim/scene.ts $(SCENE) $(if $(SEED),--seed $(SEED)) $(if $(SIZE),--size $(SIZE))
+else
 	@$(BUN) test/sim/main.ts $(if $(SEED),--seed $(SEED)) $(if $(HOURS),--hours $(HOURS)) \
 	  $(if $(DEVICES),--devices $(DEVICES))
+endif
 
 .PHONY: fuzz
 fuzz: bootstrap ## mutated packets, frames, TPM and DPS answers, store files; COUNT=, SEED=

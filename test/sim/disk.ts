@@ -26,12 +26,16 @@ export class Disk {
   private isFailing = false;
   private failedMs = Number.NEGATIVE_INFINITY;
 
-  /** @param onSynced the answer to a sync: "" or what went wrong */
+  /**
+   * @param onSynced the answer to a sync: "" or what went wrong
+   * @param slowChance of a sync that takes {@link SLOW_MS}
+   */
   constructor(
     private readonly clockwork: Clockwork,
     private readonly prng: Prng,
     private readonly onDurable: (message: Message) => void,
     private readonly onSynced: (detail: string) => void,
+    private readonly slowChance = SLOW_CHANCE,
   ) {}
 
   /** Writes are refused from now on, or taken again. */
@@ -61,7 +65,7 @@ export class Disk {
   private sync(): void {
     const { prng } = this;
     const mine = this.life;
-    const waitMs = prng.chance(SLOW_CHANCE) ? SLOW_MS : prng.between(1, SYNC_MS_MAX);
+    const waitMs = prng.chance(this.slowChance) ? SLOW_MS : prng.between(1, SYNC_MS_MAX);
     this.clockwork.after(waitMs, () => {
       if (mine !== this.life) return;
       const isLost = this.isFailing;

@@ -79,7 +79,8 @@ export function run(seed: number, devices: number, hours: number): Outcome {
   return reckon(seed, hours, gateways, ledger, trace);
 }
 
-function makeHub(clockwork: Clockwork, prng: Prng, ledger: Ledger): Hub {
+/** The hub of a run. @param overloadPerS messages a second above which it closes with 429002 */
+export function makeHub(clockwork: Clockwork, prng: Prng, ledger: Ledger, overloadPerS = 0): Hub {
   const world = {
     nowMs: () => EPOCH_MS + clockwork.nowMs,
     randomBytes: (length: number) => {
@@ -88,11 +89,12 @@ function makeHub(clockwork: Clockwork, prng: Prng, ledger: Ledger): Hub {
       return bytes;
     },
   };
-  return new Hub(world, { name: "sim.azure-devices.net" }, (event) => ledger.onHubEvent(event));
+  const setup = { name: "sim.azure-devices.net", overloadPerS };
+  return new Hub(world, setup, (event) => ledger.onHubEvent(event));
 }
 
 /** Lets the hub's own deadlines happen on time, to the second. */
-function keepHub(hub: Hub, clockwork: Clockwork): void {
+export function keepHub(hub: Hub, clockwork: Clockwork): void {
   hub.tick();
   clockwork.after(1000, () => keepHub(hub, clockwork));
 }

@@ -4,7 +4,13 @@
 
 import { createHash, createHmac } from "node:crypto";
 import { AgentState } from "../../src/core/agent.ts";
-import { Cause, type Ports, type Probed, type WebRequest } from "../../src/core/effects.ts";
+import {
+  type Calendar,
+  Cause,
+  type Ports,
+  type Probed,
+  type WebRequest,
+} from "../../src/core/effects.ts";
 import type { Settings } from "../../src/core/settings.ts";
 import { Fate } from "../../src/core/tally.ts";
 import { Prng } from "../../src/kit/prng.ts";
@@ -14,7 +20,7 @@ import { Chip } from "../azure/chip.ts";
 import type { Hub } from "../azure/model/hub.ts";
 import type { JsonObject } from "../azure/model/merge.ts";
 import { CALM } from "../calm.ts";
-import { KEY, settings } from "../rig.ts";
+import { KEY, type Parts, settings } from "../given.ts";
 import { TpmModel } from "../tpm/model.ts";
 import { SimTpm } from "./chip.ts";
 import type { Clockwork } from "./clockwork.ts";
@@ -33,6 +39,16 @@ const SCOPE = "0ne00000000";
 /** All simulated TPMs hold the same keys: making a pair takes longer than a day of a gateway. */
 let shared: Chip | undefined;
 const INTERVALS_S = [5, 10, 15, 30, 60];
+
+/** What is not left to chance: the rest is drawn from the seed. */
+export interface Choice {
+  readonly parts?: Pick<Parts, "data" | "telemetry" | "schedule">;
+  /** Of the way to the hub, in one direction. */
+  readonly latencyMs?: number;
+  /** Of a sync that takes seconds. */
+  readonly slowChance?: number;
+  readonly calendar?: Calendar;
+}
 
 /** A device of the fleet. */
 export class Gateway {
@@ -68,6 +84,7 @@ export class Gateway {
     private readonly prng: Prng,
     private readonly trace: Trace,
     private readonly ledger: Ledger,
+    private readonly choice: Choice = {},
   ) {
     this.name = `gw${index}`;
     // In turns: a connection string, a TPM, the key of an enrollment.
@@ -75,14 +92,20 @@ export class Gateway {
     const isKey = index % 3 === 2;
     const identity = isTpm ? this.enrolTpm() : isKey ? this.enrolKey() : this.create();
     if (isTpm) this.chip = new SimTpm(new TpmModel(shared!), clockwork, prng, () => this.turn);
+    const { parts = {} } = choice;
+    const keepAliveS = prng.chance(0.5) ? 240 : 60;
+    const intervalS = INTERVALS_S[prng.below(INTERVALS_S.length)]!;
     this.settings = settings({
-      endpoint: { ...identity, keepAliveS: prng.chance(0.5) ? 240 : 60 },
-      telemetry: { intervalS: INTERVALS_S[prng.below(INTERVALS_S.length)]! },
-      data: { inFlightMax: prng.chance(0.7) ? 8 : 1 + prng.below(20) },
+      endpoint: { ...identity, keepAliveS },
+      telemetry: { intervalS, ...parts.telemetry },
+      data: { inFlightMax: prng.chance(0.7) ? 8 : 1 + prng.below(20), ...parts.data },
+      schedule: { ...parts.schedule },
     });
     const { inFlightMax } = this.settings.data;
     this.tap = new Tap(inFlightMax, {
       onViolation: (text) => ledger.onViolation(`${this.name}: ${text}`),
+      onAcknowledged: (id) => ledger.onAcknowledged(this.name, id),
+      onDisconnect: () => ledger.onDisconnect(this.name),
     });
     const latencyMs = LATENCIES_MS[prng.below(LATENCIES_MS.length)]!;
     this.uplink = new SimUplink(
@@ -93,13 +116,14 @@ export class Gateway {
       this.tap,
       trace,
       index,
-      latencyMs,
+      choice.latencyMs ?? latencyMs,
     );
     this.disk = new Disk(
       clockwork,
       prng,
       ({ bag }) => ledger.onDurable(this.name, bag),
       (detail) => this.turn.onStoreSynced(detail),
+      choice.slowChance,
     );
     this.turn = this.make();
     const on = () => (this.isOff ? undefined : this.turn);
@@ -221,6 +245,7 @@ export class Gateway {
 
   private ports(): Ports {
     const { clockwork, ledger } = this;
+    const { calendar } = this.choice;
     return {
       clock: {
         nowMs: () => clockwork.nowMs,
@@ -243,7 +268,7 @@ export class Gateway {
       web: { ask: (ticket, request) => this.ask(ticket, request) },
       store: this.disk.shelf,
       memo: { text: this.kept, save: (text) => this.save(text) },
-      upkeep: CALM,
+      upkeep: calendar === undefined ? CALM : { ...CALM, nextS: (at) => calendar.nextS(at) },
       sha256: (bytes) => createHash("sha256").update(bytes).digest(),
       reload: () => {},
       exit: () => ledger.onViolation(`${this.name} exited`),

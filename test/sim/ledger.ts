@@ -53,11 +53,17 @@ export class Ledger {
 
   /** The store of a device has made this message durable. */
   onDurable(device: string, bag: string): void {
-    const id = /%24\.mid=([^&]*)/.exec(bag)?.[1] ?? "";
+    const id = idOf(bag);
     const book = this.book(device);
     if (!book.durable.has(id)) this.durable++;
     book.durable.add(id);
   }
+
+  /** A device has seen the PUBACK of this message; for those that take the time. */
+  onAcknowledged(_device: string, _id: string): void {}
+
+  /** A device has written DISCONNECT; for those that look what it had left to say. */
+  onDisconnect(_device: string): void {}
 
   /** A device has lost power: up to `most` messages come again, and as new. */
   onCut(device: string, most: number): void {
@@ -110,6 +116,11 @@ export class Ledger {
       this.onViolation(`${device}: message ${messageId} came again without DUP`);
     }
   }
+}
+
+/** The message id in a property bag, "" when there is none. */
+export function idOf(bag: string): string {
+  return /%24\.mid=([^&]*)/.exec(bag)?.[1] ?? "";
 }
 
 interface Book {

@@ -42,18 +42,29 @@ export class Producer {
     });
   }
 
+  /** Offers messages of one priority and size now, if the gateway is on. */
+  say(priority: number, bytes: number, count = 1): void {
+    const turn = this.turn();
+    if (turn === undefined) return;
+    for (let at = 0; at < count; at++) this.put(turn, priority, bytes);
+    turn.onAlarm();
+  }
+
   /** A few messages within one turn, or many. */
   private offer(turn: Turn): void {
     const { prng } = this;
-    const { outbox } = turn.agent.machines;
     const count = prng.chance(BURST_CHANCE) ? prng.between(1, BURST_MAX) : prng.between(1, 3);
     for (let at = 0; at < count; at++) {
       const priority = PRIORITIES[prng.below(PRIORITIES.length)]!;
-      const sequence = (this.sequences.get(priority) ?? 0) + 1;
-      this.sequences.set(priority, sequence);
-      const bag = encodeBag([["$.mid", `${this.name}p${priority}.${sequence}`]]);
-      outbox.offer(priority, 0, bag, new Uint8Array(prng.below(BODY_BYTES_MAX)), this.wallS());
+      this.put(turn, priority, prng.below(BODY_BYTES_MAX));
     }
     turn.onAlarm();
+  }
+
+  private put(turn: Turn, priority: number, bytes: number): void {
+    const sequence = (this.sequences.get(priority) ?? 0) + 1;
+    this.sequences.set(priority, sequence);
+    const bag = encodeBag([["$.mid", `${this.name}p${priority}.${sequence}`]]);
+    turn.agent.machines.outbox.offer(priority, 0, bag, new Uint8Array(bytes), this.wallS());
   }
 }

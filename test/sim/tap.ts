@@ -5,6 +5,10 @@
 /** What a tap tells. */
 export interface TapEvents {
   onViolation(text: string): void;
+  /** The PUBACK of the message with this id has come in. */
+  onAcknowledged(id: string): void;
+  /** The gateway says goodbye. */
+  onDisconnect(): void;
 }
 
 /** Cuts a byte stream into packets; keeps only what a torn packet needs. */
@@ -134,6 +138,7 @@ export class Tap {
     if (!this.isAttempt && this.isFirst !== (type === 1))
       this.events.onViolation("CONNECT is not first and only once");
     this.isFirst = false;
+    if (type === 14 && !this.isAttempt) this.events.onDisconnect();
     if (type !== 3 || (first & 0x06) === 0) return;
     const body = bodyStart(bytes, start);
     const topicEnd = body + 2 + ((bytes[body]! << 8) | bytes[body + 1]!);
@@ -175,6 +180,7 @@ export class Tap {
     for (const [id, owner] of this.open) {
       if (owner !== identifier) continue;
       this.open.delete(id);
+      this.events.onAcknowledged(id);
       return;
     }
   }
