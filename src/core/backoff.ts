@@ -10,6 +10,8 @@ import { BACKOFF_MS_MIN } from "../limits.ts";
 export class Backoff {
   /** Failures in a row. */
   failures = 0;
+  /** Short connections in a row. */
+  private briefs = 0;
 
   constructor(private readonly prng: Prng) {}
 
@@ -26,8 +28,17 @@ export class Backoff {
     return Math.round(floorMs + this.prng.unit() * (high - floorMs));
   }
 
+  /**
+   * A connection stood, though not for long. What failed on the way to it counts no more, but
+   * short connections do: a hub that takes us and drops us is asked less and less often.
+   */
+  onBrief(): void {
+    this.failures = Math.min(this.failures, this.briefs++);
+  }
+
   /** The next failure counts as a first one. */
   reset(): void {
     this.failures = 0;
+    this.briefs = 0;
   }
 }

@@ -87,6 +87,7 @@ export class Recovery {
       this.effects.log(Level.WARNING, `${verdict.text}; no further attempt, ${WAITS}`);
       return capMs;
     }
+    if (ending.upMs > 0 && ending.upMs < STABLE_MS) this.backoff.onBrief();
     const waitMs = this.backoff.next(capMs, refused ? REFUSED_MS_MIN : floorOf(ending.cause));
     const text = `${verdict.text}; next attempt in ${lengthOf(waitMs)}`;
     this.effects.log(Level.WARNING, text);

@@ -44,6 +44,22 @@ describe("without a floor", () => {
   });
 });
 
+test("a short connection leaves of the failures before it no more than its like did", () => {
+  const backoff = new Backoff(new Prng(1));
+  const failures: number[] = [];
+  const fall = (dials: number): void => {
+    for (let at = 0; at < dials; at++) backoff.next(BACKOFF_MS_MAX);
+    backoff.onBrief();
+    failures.push(backoff.failures);
+    backoff.next(BACKOFF_MS_MAX);
+  };
+  for (const dials of [6, 0, 3, 0]) fall(dials);
+  expect(failures).toEqual([0, 1, 2, 3]);
+  backoff.reset();
+  fall(0);
+  expect(failures.at(-1)).toBe(0);
+});
+
 test("with the floor of a refusal the first wait is 10 .. 20 s, later ones up to the cap", () => {
   const first = waits(0, BACKOFF_MS_MAX, REFUSED_MS_MIN);
   expect(Math.min(...first)).toBeGreaterThanOrEqual(10_000);

@@ -20,13 +20,13 @@ interface Options {
   readonly size: number;
 }
 
-/** A play of the backlog, and whether the hub lets a connection stand. */
-const PLAYS: readonly (readonly [text: string, isCalm: boolean, Partial<BacklogSetup>])[] = [
+/** A play of the backlog, and whether live messages are fewer than what the hub takes. */
+const PLAYS: readonly (readonly [text: string, isPrompt: boolean, Partial<BacklogSetup>])[] = [
   ["1 live message a second", true, {}],
   ["60 live messages a second", true, { livePerS: 60 }],
   ["150 live messages a second, 5 min", false, { livePerS: 150, limitS: 300 }],
   ["1 sync of 100 takes 2 s", true, { slowChance: 0.01 }],
-  ["closes with 429002 above 50 a second", false, { overloadPerS: 50 }],
+  ["closes with 429002 above 50 a second", true, { overloadPerS: 50 }],
 ];
 
 function refuse(text: string): never {
@@ -92,12 +92,12 @@ function meteredLine(outcome: MeteredOutcome): string {
 }
 
 function backlog(seed: number, messages: number): string[] {
-  return PLAYS.flatMap(([text, isCalm, parts]) => {
+  return PLAYS.flatMap(([text, isPrompt, parts]) => {
     const outcome = playBacklog({ seed, messages, ...parts });
     console.log(`${text}: ${backlogLine(outcome)}`);
     const broken = [...outcome.violations];
     const isSlow = outcome.live.longestMs > LIVE_MS_MAX;
-    if (isCalm && isSlow) broken.push(`a live message waited ${outcome.live.longestMs} ms`);
+    if (isPrompt && isSlow) broken.push(`a live message waited ${outcome.live.longestMs} ms`);
     return broken.map((each) => `${text}: ${each}`);
   });
 }
