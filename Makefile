@@ -96,12 +96,12 @@ test: bootstrap ## all of it: the above, simulation and fuzzing; ends with N pas
 	@$(BUN) test/run.ts $(ONLY)
 
 .PHONY: sim
-sim: bootstrap ## the simulator alone; SEED= replays a run, HOURS= device-hours, DEVICES=; SCENE=
+sim: bootstrap ## the simulator alone; SEED=, HOURS= device-hours, DEVICES=; SCENE=; HERD=
 ifneq ($(SCENE),)
 	@$(BUN) test/sim/scene.ts $(SCENE) $(if $(SEED),--seed $(SEED)) $(if $(SIZE),--size $(SIZE))
 else
 	@$(BUN) test/sim/main.ts $(if $(SEED),--seed $(SEED)) $(if $(HOURS),--hours $(HOURS)) \
-	  $(if $(DEVICES),--devices $(DEVICES))
+	  $(if $(DEVICES),--devices $(DEVICES)) $(if $(HERD),--herd $(HERD))
 endif
 
 .PHONY: fuzz

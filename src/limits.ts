@@ -101,6 +101,9 @@ export const BACKOFF_MS_MIN = 1_000;
 export const BACKOFF_MS_MAX = 60_000;
 /** Floor after the hub has said no (CONNACK 4 or 5): hammering it helps nobody. */
 export const REFUSED_MS_MIN = 10_000;
+/** connect.spread: default and range; `make sim HERD=1000` measures it. */
+export const SPREAD_S_DEFAULT = 40;
+export const SPREAD_S_MAX = 600;
 /** A connection that lasted this long makes the next attempt count as a first one. */
 export const STABLE_MS = 30_000;
 
@@ -261,5 +264,7 @@ export function assertLimits(): void {
   assert(REMEMBER_MS + CLIMB_MS <= RUNG_MS_MIN, "a rung has ended before the next is due");
   assert(HOOK_MS + HOOK_GRACE_MS + HOOK_WORDS_MS < CLIMB_MS, "a hook has ended before its rung");
   assert(CLIMB_MS < PULSE_LAST_MS, "a reboot has its time before the watchdog takes over");
+  const spreadMs = SPREAD_S_DEFAULT * 1000;
+  assert(3 * spreadMs <= 2 * BACKOFF_MS_MAX, "a fleet's first attempts are over before others");
   assert(BACKOFF_MS_MIN <= REFUSED_MS_MIN && REFUSED_MS_MIN <= BACKOFF_MS_MAX, "floors are floors");
 }

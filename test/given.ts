@@ -86,6 +86,7 @@ export function settings(parts: Parts): Settings {
     data: {
       autoOnStartup: true,
       retryIntervalS: 60,
+      connectSpreadS: 0,
       quiesceTimeoutS: 10,
       inFlightMax: 8,
       isRepublished: true,

@@ -72,6 +72,7 @@ export class Site {
       "endpoint ca-file": caFile,
       "endpoint https-port": String(httpsPort),
       "data connect.auto-on-startup": "true",
+      "data connect.spread": "0",
       "telemetry interval": "1",
       "led.LED1 driver": "file",
       "led.LED1 target": this.path("LED1"),

@@ -15,6 +15,8 @@ import {
   QUEUE_MESSAGES_MAX,
   QUIESCE_S_DEFAULT,
   QUIESCE_S_MAX,
+  SPREAD_S_DEFAULT,
+  SPREAD_S_MAX,
   TELEMETRY_S_DEFAULT,
   TELEMETRY_S_MAX,
 } from "../limits.ts";
@@ -44,6 +46,16 @@ export const DELIVERY_KEYS: readonly Key[] = [
     fallback: String(BACKOFF_MS_MAX / 1000),
     applies: Applies.AT_ONCE,
     meaning: "Longest wait between two attempts to connect; waits are random and grow to this.",
+  },
+  {
+    section: "data",
+    name: "connect.spread",
+    value: integer(0, SPREAD_S_MAX, "seconds"),
+    fallback: String(SPREAD_S_DEFAULT),
+    applies: Applies.AT_ONCE,
+    meaning:
+      "The hub has closed or reset a connection, perhaps the whole fleet's: connect again at a " +
+      "random moment within this time, or the one above where that is shorter; 0: at once.",
   },
   {
     section: "data",
@@ -221,6 +233,7 @@ export function dataOf(sheet: Sheet): DataSettings {
   return {
     autoOnStartup: sheet.isTrue("data", "connect.auto-on-startup"),
     retryIntervalS: number("connect.retry-interval"),
+    connectSpreadS: number("connect.spread"),
     quiesceTimeoutS: number("disconnect.quiesce-timeout"),
     inFlightMax: number("in-flight-messages.max-number"),
     isRepublished: sheet.isTrue("data", "in-flight-messages.republish-on-new-session"),

@@ -86,6 +86,7 @@ export class Machines {
     this.keeper = new Keeper(effects, counters, outbox, this.traffic, settings);
     const backoff = new Backoff(prng);
     this.recovery = new Recovery(effects, verdict, backoff, credential, this.passage, placed);
+    this.recovery.spreadMs = settings.data.connectSpreadS * 1000;
     this.approach = new Approach(this.identity, credential, this.recovery, this.link);
   }
 
@@ -157,6 +158,7 @@ export class Machines {
     session.window = inFlightMax;
     session.isRepublished = isRepublished;
     session.congestionMs = congestionS * 1000;
+    this.recovery.spreadMs = settings.data.connectSpreadS * 1000;
     this.outbox.bounds = bounds;
     this.outbox.drain.configure(drain);
     this.outbox.purgeIntervalMs = purgeIntervalS * 1000;

@@ -1,7 +1,8 @@
 // Recovery: what is said and done when a connection comes up, ends, or could not be made: words
 // for it, a closer look when the hub refused us, and how long to wait.
 // Neighbours: `agent` tells it and waits; `verdict` keeps the words, `backoff` counts.
-// Invariant: after a refusal the token is forgotten and the next attempt waits REFUSED_MS_MIN.
+// Invariant: after a refusal the token is forgotten and the next attempt waits REFUSED_MS_MIN; once
+// the hub has ended a connection, as it may have ended a fleet's, no wait brings those together.
 
 import { lengthOf } from "../kit/time.ts";
 import { REFUSED_MS_MIN, SIGN_MS, STABLE_MS, TPM_REFUSED_MS_MIN } from "../limits.ts";
@@ -9,6 +10,7 @@ import type { Backoff } from "./backoff.ts";
 import type { Credential } from "./credential.ts";
 import type { Ending } from "./diagnosis.ts";
 import { Cause, type Effects, Level, type Probed } from "./effects.ts";
+import { LinkState } from "./link.ts";
 import type { Passage } from "./passage.ts";
 import type { EndpointSettings } from "./settings.ts";
 import { AgentState } from "./state.ts";
@@ -32,6 +34,11 @@ const MEANINGS = {
 
 /** From a connection that ended to the next that stands. */
 export class Recovery {
+  /** connect.spread, in ms. */
+  spreadMs = 0;
+  /** True from such an end until a connection stands. */
+  private isShared = false;
+
   constructor(
     private readonly effects: Effects,
     private readonly verdict: Verdict,
@@ -55,6 +62,7 @@ export class Recovery {
 
   /** A connection stands `tookMs` after the first step towards it; the same in words. */
   onUp(tookMs: number, sessionPresent: boolean, nowMs: number, wallS: number): string {
+    this.isShared = false;
     this.passage.route.onReached(nowMs);
     const { hubName, deviceId } = this.endpoint;
     const session = sessionPresent ? "session resumed" : "new session";
@@ -88,10 +96,22 @@ export class Recovery {
       return capMs;
     }
     if (ending.upMs > 0 && ending.upMs < STABLE_MS) this.backoff.onBrief();
-    const waitMs = this.backoff.next(capMs, refused ? REFUSED_MS_MIN : floorOf(ending.cause));
+    const waitMs = this.waitMs(ending, capMs);
     const text = `${verdict.text}; next attempt in ${lengthOf(waitMs)}`;
     this.effects.log(Level.WARNING, text);
     return waitMs;
+  }
+
+  private waitMs(ending: Ending, capMs: number): number {
+    const { backoff, spreadMs } = this;
+    const floorMs = this.verdict.isRefusal ? REFUSED_MS_MIN : floorOf(ending.cause);
+    if (isOfHub(ending)) {
+      this.isShared = true;
+      return backoff.spread(capMs, spreadMs);
+    }
+    if (!this.isShared || floorMs > 0 || isOfSite(ending.cause))
+      return backoff.next(capMs, floorMs);
+    return backoff.respread(capMs, spreadMs);
   }
 
   /** The process is ready and nobody wants a connection. */
@@ -158,4 +178,24 @@ function meaningOf(state: AgentState, isLast: boolean): Meaning {
 function floorOf(cause: Cause): number {
   if (cause === Cause.TPM_REFUSED) return TPM_REFUSED_MS_MIN;
   return cause === Cause.DPS_REFUSED ? REFUSED_MS_MIN : 0;
+}
+
+/** True when it looks to every device of the hub as it does to us when the hub restarts. */
+function isOfHub({ cause, step }: Ending): boolean {
+  return step === LinkState.UP && (cause === Cause.CLOSED_BY_PEER || cause === Cause.TCP_RESET);
+}
+
+/** True when an attempt has failed before it could tell anything of the hub. */
+function isOfSite(cause: Cause): boolean {
+  switch (cause) {
+    case Cause.NAME_NOT_FOUND:
+    case Cause.NAME_LOOKUP_FAILED:
+    case Cause.UNREACHABLE:
+    case Cause.SIGN_FAILED:
+    case Cause.SIGN_TIMEOUT:
+    case Cause.PROXY_UNREACHABLE:
+      return true;
+    default:
+      return false;
+  }
 }

@@ -92,6 +92,8 @@ export interface DataSettings {
   readonly autoOnStartup: boolean;
   /** Cap of the backoff between attempts. */
   readonly retryIntervalS: number;
+  /** Within this the first attempt comes after the hub has ended a connection; 0: at once. */
+  readonly connectSpreadS: number;
   readonly quiesceTimeoutS: number;
   readonly inFlightMax: number;
   /** Unacknowledged messages go out again in a new session. */

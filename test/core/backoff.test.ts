@@ -88,6 +88,68 @@ test("any cap and floor, after any number of failures: whole ms within floor and
   );
 });
 
+describe("of a fleet that the hub has let go of", () => {
+  const many = <T>(draw: (backoff: Backoff) => T): T[] =>
+    Array.from({ length: 400 }, (_, seed) => draw(new Backoff(new Prng(seed))));
+  const again = (capMs: number, spreadMs: number): number[] =>
+    many((backoff) => {
+      backoff.spread(capMs, spreadMs);
+      return backoff.respread(capMs, spreadMs);
+    });
+
+  /** All within these bounds, and both ends are reached to a twentieth. */
+  function expectSpan(waits: number[], leastMs: number, mostMs: number): void {
+    const marginMs = (mostMs - leastMs) / 20;
+    expect(Math.min(...waits)).toBeGreaterThanOrEqual(leastMs);
+    expect(Math.min(...waits)).toBeLessThan(leastMs + marginMs);
+    expect(Math.max(...waits)).toBeLessThanOrEqual(mostMs);
+    expect(Math.max(...waits)).toBeGreaterThan(mostMs - marginMs);
+  }
+
+  test("the first wait is anywhere within the spread, but never beyond the cap", () => {
+    expectSpan(
+      many((backoff) => backoff.spread(60_000, 40_000)),
+      0,
+      40_000,
+    );
+    expectSpan(
+      many((backoff) => backoff.spread(10_000, 40_000)),
+      0,
+      10_000,
+    );
+  });
+
+  test("without a spread it is what it is after any loss", () => {
+    expectSpan(
+      many((backoff) => backoff.spread(60_000, 0)),
+      0,
+      1000,
+    );
+    expectSpan(again(60_000, 0), 0, 2000);
+  });
+
+  test("after many failures it has the ceiling of any loss", () => {
+    const late = many((backoff) => {
+      backoff.failures = 9;
+      return backoff.spread(60_000, 40_000);
+    });
+    expectSpan(late, 0, 60_000);
+  });
+
+  test("further waits begin where the first ones have ended, as far as the cap allows", () => {
+    expectSpan(again(60_000, 40_000), 40_000, 60_000);
+    expectSpan(again(3_600_000, 40_000), 40_000, 80_000);
+    expectSpan(again(15_000, 40_000), 10_000, 15_000);
+  });
+
+  test("each counts as a failure", () => {
+    const backoff = new Backoff(new Prng(1));
+    backoff.spread(60_000, 40_000);
+    backoff.respread(60_000, 40_000);
+    expect(backoff.failures).toBe(2);
+  });
+});
+
 test("a reset makes the next failure a first one", () => {
   const backoff = new Backoff(new Prng(3));
   for (let at = 0; at < 10; at++) backoff.next(BACKOFF_MS_MAX);

@@ -224,6 +224,104 @@ describe("waits between attempts", () => {
   });
 });
 
+describe("waits after the hub has ended a connection", () => {
+  const SEEDS = 60;
+
+  /** For each of many seeds, connected for 30 s, the wait that `play` has brought about, in ms. */
+  function waits(play: (rig: Rig) => void, connectSpreadS = 40): number[] {
+    return Array.from({ length: SEEDS }, (_, seed) => {
+      const rig = new Rig(settings({ data: { connectSpreadS } }), seed);
+      rig.greet();
+      rig.reconnect();
+      rig.answerReport();
+      rig.pass(30_000);
+      play(rig);
+      return rig.turn.agent.deadlineMs - rig.nowMs;
+    });
+  }
+
+  function lose(rig: Rig, ...causes: Cause[]): void {
+    for (const cause of causes) {
+      if (rig.turn.agent.state === AgentState.WAITING) rig.redial();
+      rig.close(cause);
+    }
+  }
+
+  test.each([Cause.CLOSED_BY_PEER, Cause.TCP_RESET])(
+    "spread the first attempt, cause %p",
+    (cause) => {
+      const all = waits((rig) => lose(rig, cause));
+      expect(Math.max(...all)).toBeLessThanOrEqual(40_000);
+      expect(Math.max(...all)).toBeGreaterThan(36_000);
+      expect(Math.min(...all)).toBeLessThan(4000);
+      const atOnce = waits((rig) => lose(rig, cause), 0);
+      expect(Math.max(...atOnce)).toBeLessThanOrEqual(1000);
+    },
+  );
+
+  test("stay as they were after any other end", () => {
+    const all = waits((rig) => lose(rig, Cause.UNREACHABLE));
+    expect(Math.max(...all)).toBeLessThanOrEqual(1000);
+  });
+
+  test("keep apart those that are refused on their return, by host or by CONNACK 3", () => {
+    const refusals: ((rig: Rig) => void)[] = [
+      (rig) => lose(rig, Cause.REFUSED),
+      (rig) => {
+        rig.redial();
+        rig.secure();
+        rig.turn.onData(connack(3));
+      },
+    ];
+    for (const refuse of refusals) {
+      const all = waits((rig) => {
+        lose(rig, Cause.CLOSED_BY_PEER);
+        refuse(rig);
+      });
+      expect(Math.min(...all)).toBeGreaterThanOrEqual(40_000);
+      expect(Math.max(...all)).toBeLessThanOrEqual(60_000);
+    }
+  });
+
+  test("are short while it is the site's own line that is down, and no longer than that", () => {
+    const down = [Cause.CLOSED_BY_PEER, Cause.NAME_LOOKUP_FAILED];
+    expect(Math.max(...waits((rig) => lose(rig, ...down)))).toBeLessThanOrEqual(2000);
+    const again = waits((rig) => lose(rig, ...down, Cause.REFUSED));
+    expect(Math.min(...again)).toBeGreaterThanOrEqual(40_000);
+  });
+
+  test("are over once a connection stands", () => {
+    const all = waits((rig) => {
+      lose(rig, Cause.TCP_RESET);
+      rig.redial();
+      rig.reconnect();
+      rig.answerReport();
+      rig.pass(30_000);
+      lose(rig, Cause.UNREACHABLE, Cause.REFUSED);
+    });
+    expect(Math.max(...all)).toBeLessThanOrEqual(2000);
+  });
+
+  test("of a refused token are those of any refusal", () => {
+    const all = waits((rig) => {
+      lose(rig, Cause.CLOSED_BY_PEER);
+      rig.redial();
+      rig.secure();
+      rig.turn.onData(connack(5));
+    });
+    expect(Math.min(...all)).toBeGreaterThanOrEqual(10_000);
+    expect(Math.max(...all)).toBeLessThanOrEqual(20_000);
+  });
+
+  test("follow the setting when that changes", () => {
+    const all = waits((rig) => {
+      rig.turn.onSettings(settings({ data: { connectSpreadS: 40 } }));
+      lose(rig, Cause.CLOSED_BY_PEER);
+    }, 0);
+    expect(Math.max(...all)).toBeGreaterThan(20_000);
+  });
+});
+
 test("connected: how long it took from the first step, and whether the hub still knew us", () => {
   const rig = new Rig();
   rig.turn.start();

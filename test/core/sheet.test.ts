@@ -21,7 +21,8 @@ function problemsOf(...lines: string[]): string[] {
 }
 
 const KEYS_OF_DATA =
-  "connect.auto-on-startup, connect.retry-interval, disconnect.quiesce-timeout, " +
+  "connect.auto-on-startup, connect.retry-interval, connect.spread, " +
+  "disconnect.quiesce-timeout, " +
   "in-flight-messages.max-number, in-flight-messages.republish-on-new-session, " +
   "in-flight-messages.congestion-timeout, maximum.payload.size, store.place, store.size, " +
   "store.capacity, store.when-full, store.housekeeper-interval, backlog.share, " +

@@ -53,6 +53,7 @@ describe("sound files", () => {
       data: {
         autoOnStartup: false,
         retryIntervalS: 60,
+        connectSpreadS: 40,
         quiesceTimeoutS: 10,
         inFlightMax: 8,
         isRepublished: true,
@@ -109,6 +110,7 @@ describe("sound files", () => {
     expect(data).toEqual({
       autoOnStartup: false,
       retryIntervalS: 60,
+      connectSpreadS: 40,
       quiesceTimeoutS: 10,
       inFlightMax: 8,
       isRepublished: false,
@@ -140,6 +142,7 @@ describe("sound files", () => {
       [data]
       connect.auto-on-startup = True
       connect.retry-interval = 1
+      connect.spread = 600
       disconnect.quiesce-timeout = 0
       in-flight-messages.max-number = 128
       [telemetry]
@@ -174,6 +177,7 @@ describe("sound files", () => {
     expect(settings.data).toMatchObject({
       autoOnStartup: true,
       retryIntervalS: 1,
+      connectSpreadS: 600,
       quiesceTimeoutS: 0,
       inFlightMax: 128,
     });

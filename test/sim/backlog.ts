@@ -58,7 +58,7 @@ export interface BacklogOutcome {
 /** Plays it. */
 export function playBacklog(setup: BacklogSetup): BacklogOutcome {
   const { seed, messages, livePerS = 1, overloadPerS = 0, slowChance = 0 } = setup;
-  const parts = { data: { inFlightMax: 8 }, telemetry: { intervalS: 0 } };
+  const parts = { data: { inFlightMax: 8, connectSpreadS: 0 }, telemetry: { intervalS: 0 } };
   const stage = new Stage(seed, { parts, latencyMs: LATENCY_MS, slowChance }, overloadPerS);
   const { gateway, stopwatch } = stage;
   gateway.uplink.network = Network.DOWN;

@@ -4,6 +4,7 @@
 
 import { AgentState } from "../../src/core/agent.ts";
 import { Prng } from "../../src/kit/prng.ts";
+import type { HubEvent } from "../azure/model/events.ts";
 import { Hub } from "../azure/model/hub.ts";
 import { Chaos } from "./chaos.ts";
 import { Clockwork } from "./clockwork.ts";
@@ -51,7 +52,7 @@ export function run(seed: number, devices: number, hours: number): Outcome {
   const clockwork = new Clockwork();
   const ledger = new Ledger();
   const trace = new Trace();
-  const hub = makeHub(clockwork, prng, ledger);
+  const hub = makeHub(clockwork, prng, (event) => ledger.onHubEvent(event));
   const gateways: Gateway[] = [];
   for (let index = 0; index < devices; index++) {
     gateways.push(new Gateway(index, hub, clockwork, prng, trace, ledger));
@@ -79,8 +80,16 @@ export function run(seed: number, devices: number, hours: number): Outcome {
   return reckon(seed, hours, gateways, ledger, trace);
 }
 
-/** The hub of a run. @param overloadPerS messages a second above which it closes with 429002 */
-export function makeHub(clockwork: Clockwork, prng: Prng, ledger: Ledger, overloadPerS = 0): Hub {
+/**
+ * A hub in simulated time; `on` hears of what happens there.
+ * @param overloadPerS messages a second above which it closes with 429002; 0: never
+ */
+export function makeHub(
+  clockwork: Clockwork,
+  prng: Prng,
+  on: (event: HubEvent) => void,
+  overloadPerS = 0,
+): Hub {
   const world = {
     nowMs: () => EPOCH_MS + clockwork.nowMs,
     randomBytes: (length: number) => {
@@ -90,7 +99,7 @@ export function makeHub(clockwork: Clockwork, prng: Prng, ledger: Ledger, overlo
     },
   };
   const setup = { name: "sim.azure-devices.net", overloadPerS };
-  return new Hub(world, setup, (event) => ledger.onHubEvent(event));
+  return new Hub(world, setup, on);
 }
 
 /** Lets the hub's own deadlines happen on time, to the second. */

@@ -14,7 +14,7 @@ import {
 import type { Settings } from "../../src/core/settings.ts";
 import { Fate } from "../../src/core/tally.ts";
 import { Prng } from "../../src/kit/prng.ts";
-import { REFUSED_MS_MIN, TPM_REFUSED_MS_MIN } from "../../src/limits.ts";
+import { REFUSED_MS_MIN, SPREAD_S_DEFAULT, TPM_REFUSED_MS_MIN } from "../../src/limits.ts";
 import { Turn } from "../../src/turn.ts";
 import { Chip } from "../azure/chip.ts";
 import type { Hub } from "../azure/model/hub.ts";
@@ -98,7 +98,11 @@ export class Gateway {
     this.settings = settings({
       endpoint: { ...identity, keepAliveS },
       telemetry: { intervalS, ...parts.telemetry },
-      data: { inFlightMax: prng.chance(0.7) ? 8 : 1 + prng.below(20), ...parts.data },
+      data: {
+        inFlightMax: prng.chance(0.7) ? 8 : 1 + prng.below(20),
+        connectSpreadS: SPREAD_S_DEFAULT,
+        ...parts.data,
+      },
       schedule: { ...parts.schedule },
     });
     const { inFlightMax } = this.settings.data;

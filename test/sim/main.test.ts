@@ -17,6 +17,7 @@ describe("refused in one line, with code 2", () => {
     [["--sed", "3"], /--sed/],
     [["--seed"], /--seed/],
     [["--seed", "1.5"], /^sim: --seed takes a whole number from 1;/],
+    [["--herd", "many"], /^sim: --herd takes a whole number from 1;/],
     [["--hours", "0"], /^sim: --hours takes a whole number from 1;/],
     [["--devices", "1e3"], /^sim: --devices takes a whole number from 1;/],
     [["--hours", "-1"], /--hours/],
@@ -33,7 +34,16 @@ describe("refused in one line, with code 2", () => {
 test("--help names every option", () => {
   const { code, out } = sim("--help");
   expect(code).toBe(0);
-  for (const name of ["--seed", "--hours", "--devices", "--verbose"]) expect(out).toContain(name);
+  for (const name of ["--seed", "--hours", "--devices", "--herd", "--verbose"])
+    expect(out).toContain(name);
+});
+
+test("--herd prints a line for each restart of the hub, and whether all went well", () => {
+  const { code, out } = sim("--herd", "20", "--seed", "2");
+  const isKept = out.trimEnd().endsWith("nothing lost: kept by all with a spread");
+  expect(out).toStartWith("20 gateways, telemetry each 60 s; the hub restarts\n");
+  expect(out).toContain("\n40 s     600 s    connack ");
+  expect(code).toBe(isKept ? 0 : 1);
 });
 
 test("the hint for a run replays exactly that run", () => {

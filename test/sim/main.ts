@@ -5,18 +5,21 @@
 
 import { parseArgs } from "node:util";
 import { type Outcome, replay, run } from "./fleet.ts";
+import { herd } from "./herd.ts";
 
 const HOURS_A_RUN = 24;
 
 const DEFAULTS = { seed: 1, hours: 5000, devices: 10 };
 const HELP = `usage: bun test/sim/main.ts [--seed N] [--hours N] [--devices N] [--verbose]
+       bun test/sim/main.ts --herd N [--seed N]
   --seed N      seed of the first run; each further run adds 1 (${DEFAULTS.seed})
   --hours N     device-hours in all, in runs of up to ${HOURS_A_RUN} hours (${DEFAULTS.hours})
   --devices N   gateways of a run (${DEFAULTS.devices})
+  --herd N      in place of all that: N gateways after restarts of the hub, as a table
   --verbose     also what the hub refused and what was diagnosed
 `;
 
-type Options = typeof DEFAULTS & { verbose: boolean };
+type Options = typeof DEFAULTS & { verbose: boolean; herd: number };
 
 function refuse(text: string): never {
   console.error(`sim: ${text}; --help lists the options`);
@@ -26,21 +29,26 @@ function refuse(text: string): never {
 function options(): Options {
   const text = { type: "string" } as const;
   const flag = { type: "boolean", default: false } as const;
-  const known = { seed: text, hours: text, devices: text, verbose: flag, help: flag };
+  const known = { seed: text, hours: text, devices: text, herd: text, verbose: flag, help: flag };
   try {
     const { values } = parseArgs({ options: known });
     if (values.help) {
       process.stdout.write(HELP);
       process.exit(0);
     }
-    const number = (name: keyof typeof DEFAULTS): number => {
+    const number = (name: keyof typeof DEFAULTS | "herd"): number => {
       const given = values[name];
-      if (given === undefined) return DEFAULTS[name];
+      if (given === undefined) return name === "herd" ? 0 : DEFAULTS[name];
       if (!/^[1-9]\d{0,8}$/.test(given)) refuse(`--${name} takes a whole number from 1`);
       return Number(given);
     };
-    const verbose = values.verbose;
-    return { seed: number("seed"), hours: number("hours"), devices: number("devices"), verbose };
+    return {
+      seed: number("seed"),
+      hours: number("hours"),
+      devices: number("devices"),
+      herd: number("herd"),
+      verbose: values.verbose,
+    };
   } catch (error) {
     return refuse((error as Error).message.split("\n")[0]!);
   }
@@ -57,7 +65,8 @@ function list(counts: Map<string, number>): string {
     .join(", ");
 }
 
-const { seed, hours, devices, verbose: isVerbose } = options();
+const { seed, hours, devices, herd: many, verbose: isVerbose } = options();
+if (many > 0) process.exit(herd(seed, many, console.log) ? 0 : 1);
 const faults = new Map<string, number>();
 const refusals = new Map<string, number>();
 const diagnoses = new Map<string, number>();

@@ -131,7 +131,7 @@ class Troubles {
 export function playMetered(setup: MeteredSetup): MeteredOutcome {
   const { seed, hours, isTroubled, inactivityS = 60 } = setup;
   const parts = {
-    data: { inFlightMax: 8 },
+    data: { inFlightMax: 8, connectSpreadS: 0 },
     telemetry: { intervalS: 600, priority: 7 },
     schedule: { isEnabled: true, overrideThreshold: ALARM, inactivityS },
   };

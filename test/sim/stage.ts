@@ -23,7 +23,7 @@ export class Stage {
   constructor(seed: number, choice: Choice, overloadPerS = 0) {
     const { clockwork, stopwatch } = this;
     this.prng = new Prng(seed);
-    const hub = makeHub(clockwork, this.prng, stopwatch, overloadPerS);
+    const hub = makeHub(clockwork, this.prng, (event) => stopwatch.onHubEvent(event), overloadPerS);
     this.gateway = new Gateway(0, hub, clockwork, this.prng, new Trace(), stopwatch, choice);
     this.gateway.producer.stop();
     keepHub(hub, clockwork);

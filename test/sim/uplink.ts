@@ -19,6 +19,8 @@ export enum Network {
   DOWN,
   /** Everything is swallowed, standing connections included: no end is ever seen. */
   SILENT,
+  /** Every attempt is refused by the hub's host; a standing connection stays. */
+  REFUSING,
 }
 
 const FAILURES = [
@@ -57,6 +59,9 @@ export class SimUplink implements Uplink {
       this.clockwork.after(delayMs, () => {
         if (mine === this.generation && this.network !== Network.SILENT) run();
       });
+    if (this.network === Network.REFUSING) {
+      return step(2 * this.latencyMs + 1, () => this.gone(mine, Cause.REFUSED));
+    }
     if (this.network === Network.DOWN) {
       const cause = FAILURES[this.prng.below(FAILURES.length)]!;
       const isLate = cause >= Cause.TCP_RESET;
