@@ -30,7 +30,7 @@ BUN_VERSION := $(shell sed -n 's/^ *"bun": "\([^"]*\)".*/\1/p' package.json | he
 ARCH := $(patsubst x86_64,x64,$(shell uname -m))
 PLATFORM := @oven/bun-linux-$(ARCH)/bin/bun
 # The Bun that installs the packages, and the same one as bun.lock has it.
-SEED := .cache/bun/node_modules/$(PLATFORM)
+INSTALLER := .cache/bun/node_modules/$(PLATFORM)
 BUN := node_modules/.bun
 INSTALLED := node_modules/.installed
 
@@ -58,7 +58,7 @@ endef
 
 # $(call locked,FOLDER): installs the npm packages of that folder's lock file.
 define locked
-$(CURDIR)/$(SEED) install --cwd=$(1) --frozen-lockfile --ignore-scripts --no-progress \
+$(CURDIR)/$(INSTALLER) install --cwd=$(1) --frozen-lockfile --ignore-scripts --no-progress \
   >.cache/install.log 2>&1 || { cat .cache/install.log >&2; exit 1; }
 endef
 
@@ -70,7 +70,7 @@ $(INSTALLED): package.json bun.lock
 	@case "$(ARCH)" in x64 | aarch64) ;; *) \
 	  echo "there is no Bun for $(ARCH), only for x86_64 and aarch64" >&2; exit 1 ;; esac
 	@mkdir -p .cache
-	@if [ ! -x $(SEED) ] || [ "$$($(SEED) --version)" != $(BUN_VERSION) ]; then \
+	@if [ ! -x $(INSTALLER) ] || [ "$$($(INSTALLER) --version)" != $(BUN_VERSION) ]; then \
 	  echo "installing Bun $(BUN_VERSION) from npm"; \
 	  npm install --no-save --no-package-lock --ignore-scripts --no-audit --no-fund \
 	    --loglevel=error --prefix .cache/bun bun@$(BUN_VERSION) >/dev/null; \

@@ -46,6 +46,18 @@ test("--herd prints a line for each restart of the hub, and whether all went wel
   expect(code).toBe(isKept ? 0 : 1);
 });
 
+test.each([
+  [[], ""],
+  [["SEED=7"], "--seed 7"],
+  [["HERD=1000"], "--herd 1000"],
+])("make sim %p passes on what was given, and nothing else", (given, passed) => {
+  const { MAKEFLAGS: _, SEED: __, ...env } = process.env;
+  const cwd = join(import.meta.dir, "../..");
+  const { stdout } = Bun.spawnSync(["make", "-n", "sim", ...given], { cwd, env });
+  const command = stdout.toString().replaceAll("\\\n", " ").split("test/sim/main.ts")[1];
+  expect(command?.trim().replaceAll(/\s+/g, " ")).toBe(passed);
+});
+
 test("the hint for a run replays exactly that run", () => {
   const outcome = run(7, 3, 3);
   const { code, out } = sim(...replay(outcome).split(" "));
