@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { type Answer, ask } from "../../src/port/control.ts";
 import { adopt, stopped } from "./child.ts";
 import type { Identity } from "./hub.ts";
-import { BUN, SHIPPED, TREE } from "./place.ts";
+import { BUN, type Environment, SHIPPED, TREE } from "./place.ts";
 
 const CONNECTED_MS = 30_000;
 const ASK_MS = 60_000;
@@ -47,13 +47,22 @@ export class Gateway {
     private readonly folder: string,
   ) {}
 
-  /** Starts an agent with a lamp that is the file `lamp`; `folder` is its alone. */
-  static start(command: readonly string[], identity: Identity, folder: string, lamp: string) {
+  /**
+   * Starts an agent with a lamp that is the file `lamp`; `folder` is its alone, and `more` is its
+   * environment beside the run settings.
+   */
+  static start(
+    command: readonly string[],
+    identity: Identity,
+    folder: string,
+    lamp: string,
+    more: Environment = {},
+  ) {
     const settings = join(folder, "azimuth.ini");
     writeFileSync(settings, settingsFor(identity, folder, lamp), { mode: 0o600 });
     const child = Bun.spawn([...command, "run", "-c", settings], {
       cwd: folder,
-      env: SHIPPED,
+      env: { ...SHIPPED, ...more },
       stdin: "ignore",
       stdout: "ignore",
       stderr: Bun.file(join(folder, "log")),

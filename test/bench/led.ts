@@ -1,5 +1,6 @@
 // Led: from a desired patch on the wire to the pin, the agent beside the least that can do it.
-// Neighbours: native/probe.c pushes and watches, native/lamp.c is the floor; `gateway` the agent.
+// Neighbours: native/probe.c pushes and watches, native/lamp.c is the floor; `gateway` the agent;
+// `latency` does the same while the agent has work.
 // Invariant: agent and floor take turns inside each round; one clock, that of the probe, takes
 // both ends of every latency.
 
@@ -13,20 +14,21 @@ import { format, type Report } from "./report.ts";
 import { median, minimum, pairedRatio, quantile } from "./statistics.ts";
 import { program } from "./workshop.ts";
 
-const SAMPLES = 1000;
+export const SAMPLES = 1000;
 const WARM_SHARE = 0.2;
 const P50_MAX = 1.3;
 const P99_MAX = 1.5;
+export const COLUMNS = ["p50 us", "minimum", "p99 us", "minimum", "max us"];
 
 /** Latencies of one run, microseconds. */
-interface Run {
+export interface Run {
   readonly p50: number;
   readonly p99: number;
   readonly maximum: number;
 }
 
 /** What is measured: starts against the probe's port; gives back how to end it. */
-type Start = (identity: Identity, folder: string, lamp: string) => () => Promise<void>;
+export type Start = (identity: Identity, folder: string, lamp: string) => () => Promise<void>;
 
 const startAgent: Start = (identity, folder, lamp) => {
   const gateway = Gateway.start(FROM_SOURCE, identity, folder, lamp);
@@ -43,7 +45,8 @@ const startFloor: Start = (identity, _folder, lamp) => {
   };
 };
 
-async function runOf(start: Start, folder: string): Promise<Run> {
+/** Latencies of what `start` starts; `folder` is its alone. */
+export async function runOf(start: Start, folder: string): Promise<Run> {
   const lamp = join(folder, "LED1");
   writeFileSync(lamp, "0\n");
   const [certificate, key, caFile] = certificateIn(folder);
@@ -57,7 +60,8 @@ async function runOf(start: Start, folder: string): Promise<Run> {
   return { p50: quantile(kept, 0.5), p99: quantile(kept, 0.99), maximum: quantile(kept, 1) };
 }
 
-function rowOf(name: string, runs: readonly Run[]): string[] {
+/** Name, then p50 and p99, median and least of the runs, and the maximum. */
+export function rowOf(name: string, runs: readonly Run[]): string[] {
   const p50 = runs.map((run) => run.p50);
   const p99 = runs.map((run) => run.p99);
   const maximum = runs.map((run) => run.maximum);
@@ -81,8 +85,7 @@ export async function led(report: Report, rounds: number): Promise<void> {
       }
     }
   });
-  const head = ["client", "p50 us", "minimum", "p99 us", "minimum", "max us"];
-  report.table([head, rowOf("azimuth", ours), rowOf("C floor", floor)]);
+  report.table([["client", ...COLUMNS], rowOf("azimuth", ours), rowOf("C floor", floor)]);
   const ratio = (pick: (run: Run) => number) => pairedRatio(ours.map(pick), floor.map(pick));
   report.judge([
     {

@@ -1,11 +1,12 @@
-// Benchmarks: `bun test/bench/main.ts [codec|publish|led|idle|reconnect|tpm|store|all] [--rounds N]
-// [--seconds N] [--reconnects N]`, which is `make bench`.
+// Benchmarks: `bun test/bench/main.ts [codec|publish|led|latency|idle|reconnect|tpm|store|all]
+// [--rounds N] [--seconds N] [--reconnects N]`, which is `make bench`.
 // Neighbours: one file for each benchmark; `report` prints, `child` runs what is measured.
 // Invariant: a missed aim is printed and nothing more; exit 1 is for errors, 2 for usage.
 
 import { cpus, loadavg, release } from "node:os";
 import { codec } from "./codec.ts";
 import { idle } from "./idle.ts";
+import { latency } from "./latency.ts";
 import { led } from "./led.ts";
 import { publish } from "./publish.ts";
 import { reconnect } from "./reconnect.ts";
@@ -21,6 +22,7 @@ const BENCHES: Readonly<Record<string, (report: Report) => Promise<void>>> = {
   codec: (report) => codec(report, option("rounds", ROUNDS)),
   publish: (report) => publish(report, option("rounds", ROUNDS)),
   led: (report) => led(report, option("rounds", ROUNDS)),
+  latency: (report) => latency(report, option("rounds", ROUNDS)),
   idle: (report) => idle(report, option("seconds", SECONDS)),
   reconnect: (report) => reconnect(report, option("reconnects", RECONNECTS)),
   tpm: (report) => tpm(report, "all"),

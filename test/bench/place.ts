@@ -2,7 +2,7 @@
 // Neighbours: all benchmarks; `conf/azimuth.env` holds the run settings of the product.
 // Invariant: a measured process gets the settings named here and none that happen to be around.
 
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 
@@ -37,6 +37,20 @@ function runSettings(): Environment {
 export async function withFolder<T>(work: (folder: string) => Promise<T>): Promise<T> {
   const parent = existsSync("/dev/shm") ? "/dev/shm" : tmpdir();
   const folder = mkdtempSync(join(parent, "azimuth-bench-"));
+  const remove = (): void => rmSync(folder, { recursive: true, force: true });
+  process.on("exit", remove);
+  try {
+    return await work(folder);
+  } finally {
+    process.off("exit", remove);
+    remove();
+  }
+}
+
+/** As {@link withFolder}, on a real disk: memory has no syncs. */
+export async function withDisk<T>(work: (folder: string) => Promise<T>): Promise<T> {
+  mkdirSync(BUILD, { recursive: true });
+  const folder = mkdtempSync(join(BUILD, "disk."));
   const remove = (): void => rmSync(folder, { recursive: true, force: true });
   process.on("exit", remove);
   try {

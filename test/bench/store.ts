@@ -3,13 +3,12 @@
 // Neighbours: `client/keeper` and `client/lateness` are what is measured; `test/native/cut.c`.
 // Invariant: all ways take turns within each round, on the same file system.
 
-import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { cutEnvironment } from "../native/cut.ts";
 import { measured } from "./child.ts";
 import type { Kept } from "./client/keeper.ts";
 import type { Late } from "./client/lateness.ts";
-import { BENCH, BUILD, BUN, SHIPPED } from "./place.ts";
+import { BENCH, BUN, SHIPPED, withDisk } from "./place.ts";
 import { format, type Report } from "./report.ts";
 import { median, pairedRatio, quantile } from "./statistics.ts";
 
@@ -22,17 +21,6 @@ const TURNS = 1500;
 const SYNC_MS = 50;
 const SECONDS = 6;
 const LATENESS_MS_MAX = 20;
-
-/** Runs in a folder of a real disk: memory has no syncs. */
-async function withDisk<T>(work: (folder: string) => Promise<T>): Promise<T> {
-  const folder = join(BUILD, `store.${process.pid}`);
-  mkdirSync(folder, { recursive: true });
-  try {
-    return await work(folder);
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
-}
 
 function keep(way: string, group: number): Promise<Kept> {
   const script = join(BENCH, "client", "keeper.ts");
