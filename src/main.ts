@@ -2,21 +2,17 @@
 // Neighbours: `core/usage` understands the arguments; `command/*` builds ports and machines.
 // Invariant: exit codes as documented: 0 done, 1 refused or failed with a reason, 2 usage.
 
-import { check } from "./command/configuration.ts";
-import { forward } from "./command/request.ts";
-import { run } from "./command/run.ts";
-import { seal } from "./command/seal.ts";
 import { fail, say } from "./command/speech.ts";
-import { tpm } from "./command/tpm.ts";
-import { type Command, HELP, parseArguments } from "./core/usage.ts";
+import { type Command, HELP, parseArguments, type Reach } from "./core/usage.ts";
 import { VERSION } from "./kit/version.ts";
 
-function carryOut(command: Command): void | Promise<void> {
+/** Loads what the command needs and nothing else: what the agent never uses is no memory of its. */
+async function carryOut(command: Command): Promise<void> {
   switch (command.name) {
     case "run":
-      return run(command.file);
+      return (await import("./command/run.ts")).run(command.file);
     case "check":
-      return check(command.file);
+      return (await import("./command/configuration.ts")).check(command.file);
     case "status":
       return forward(command.reach, command.isJson ? ["status", "--json"] : ["status"]);
     case "connect":
@@ -26,9 +22,9 @@ function carryOut(command: Command): void | Promise<void> {
     case "led":
       return forward(command.reach, ["led", command.lamp, command.action]);
     case "tpm":
-      return tpm(command);
+      return (await import("./command/tpm.ts")).tpm(command);
     case "seal":
-      return seal(command);
+      return (await import("./command/seal.ts")).seal(command);
     case "version":
       say(`azimuth ${VERSION}`);
       return;
@@ -36,6 +32,10 @@ function carryOut(command: Command): void | Promise<void> {
       say(HELP.trimEnd());
       return;
   }
+}
+
+async function forward(reach: Reach, words: readonly string[]): Promise<void> {
+  await (await import("./command/request.ts")).forward(reach, words);
 }
 
 const command = parseArguments(process.argv.slice(2));

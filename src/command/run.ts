@@ -39,7 +39,6 @@ import { Tls } from "../port/tls.ts";
 import { Vault } from "../port/vault.ts";
 import { Turn } from "../turn.ts";
 import { Caretaker } from "./caretaker.ts";
-import { makeCourier } from "./chip.ts";
 import { configure } from "./configuration.ts";
 import { fail } from "./speech.ts";
 
@@ -87,7 +86,7 @@ export async function run(file: string): Promise<void> {
   upkeep.calendar = calendar;
   const probing = { onProbed: (probed: Probed) => turn.onProbed(probed) };
   const probe = new HttpsProbe(probing, dial, undefined, shown);
-  const tpm = isInTpm(settings.endpoint) ? tpmOf(settings, () => turn) : undefined;
+  const tpm = isInTpm(settings.endpoint) ? await tpmOf(settings, () => turn) : undefined;
   const isRegistered = settings.endpoint.idScope !== "";
   const reach = { dial, shown };
   const dps = isRegistered ? dpsOf(settings, reach, () => turn, log) : NO_DPS;
@@ -183,7 +182,7 @@ function sha256(bytes: Uint8Array): Uint8Array {
 }
 
 /** The TPM that the settings name, with the passwords of its hierarchies. */
-function tpmOf({ endpoint }: Settings, turn: () => Turn): Courier {
+async function tpmOf({ endpoint }: Settings, turn: () => Turn): Promise<Courier> {
   const place = parsePlace(endpoint.tpm);
   assert(place !== undefined, "validated settings name a place");
   const events: TpmEvents = {
@@ -191,6 +190,8 @@ function tpmOf({ endpoint }: Settings, turn: () => Turn): Courier {
     onTpmClosed: (detail) => turn().onTpmClosed(detail),
     onTpmDone: (ticket, rc, handle, output) => turn().onTpmDone(ticket, rc, handle, output),
   };
+  // Not sooner: who has no TPM needs no memory for it.
+  const { makeCourier } = await import("./chip.ts");
   const tpm = makeCourier(events, place, "", "azimuth run");
   tpm.setPassword(OWNER, Buffer.from(endpoint.ownerPassword));
   tpm.setPassword(ENDORSEMENT, Buffer.from(endpoint.endorsementPassword));
