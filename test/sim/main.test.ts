@@ -51,9 +51,12 @@ test.each([
   [["SEED=7"], "--seed 7"],
   [["HERD=1000"], "--herd 1000"],
 ])("make sim %p passes on what was given, and nothing else", (given, passed) => {
-  const { MAKEFLAGS: _, SEED: __, ...env } = process.env;
+  const { MAKEFLAGS: _, SEED: __, MAKELEVEL: ___, ...env } = process.env;
   const cwd = join(import.meta.dir, "../..");
-  const { stdout } = Bun.spawnSync(["make", "-n", "sim", ...given], { cwd, env });
+  const { stdout } = Bun.spawnSync(["make", "--no-print-directory", "-n", "sim", ...given], {
+    cwd,
+    env,
+  });
   const command = stdout.toString().replaceAll("\\\n", " ").split("test/sim/main.ts")[1];
   expect(command?.trim().replaceAll(/\s+/g, " ")).toBe(passed);
 });
