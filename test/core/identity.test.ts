@@ -3,7 +3,6 @@
 // Invariant: what goes to the hub is looked at on the wire.
 
 import { describe, expect, test } from "bun:test";
-import { AgentState } from "../../src/core/agent.ts";
 import { parseAssignment } from "../../src/core/assignment.ts";
 import { Cause, TpmOperation } from "../../src/core/effects.ts";
 import { Fate } from "../../src/core/tally.ts";
@@ -19,8 +18,8 @@ import {
   hardware,
   IDENTITY,
   SPARE,
-  signatureOf,
 } from "./enclave.ts";
+import { password, refuse, state, tokenOf } from "./greeting.ts";
 
 const NEW_KEY = Buffer.alloc(32, 5);
 
@@ -37,30 +36,6 @@ function restarted(before: Enclave, kept = before.rig.kept): Enclave {
   const enclave = new Enclave(before.rig.given, kept);
   for (const [handle, thing] of before.tpm.persistent) enclave.tpm.persistent.set(handle, thing);
   return enclave;
-}
-
-const state = ({ rig }: Enclave): string => AgentState[rig.turn.agent.state]!;
-
-/** The password of the CONNECT that is sent next. */
-function password({ rig }: Enclave): string {
-  rig.secure();
-  const connect = rig.sent().findLast((one) => one.type === 1);
-  return new TextDecoder().decode(connect!.body).split("SharedAccessSignature ")[1]!;
-}
-
-function tokenOf(key: Buffer, expiryS: number, deviceId = "gw7", hub = HUB): string {
-  const resource = encodeURIComponent(`${hub}/devices/${deviceId}`);
-  const signature = encodeURIComponent(signatureOf(key, `${resource}\n${expiryS}`));
-  return `sr=${resource}&sig=${signature}&se=${expiryS}`;
-}
-
-/** The hub refuses, and the next attempt has begun. */
-function refuse(enclave: Enclave): void {
-  const { rig } = enclave;
-  rig.secure();
-  rig.turn.onData(connack(5));
-  while (rig.turn.agent.state === AgentState.WAITING) rig.ring();
-  enclave.settle();
 }
 
 describe("the first start", () => {

@@ -16,32 +16,8 @@ import {
   Enclave,
   HUB,
   keyed,
-  signatureOf,
 } from "./enclave.ts";
-
-const state = ({ rig }: Enclave): string => AgentState[rig.turn.agent.state]!;
-
-/** The password of the CONNECT that is sent next. */
-function password({ rig }: Enclave): string {
-  rig.secure();
-  const connect = rig.sent().findLast((one) => one.type === 1);
-  return new TextDecoder().decode(connect!.body).split("SharedAccessSignature ")[1]!;
-}
-
-function tokenOf(key: Buffer, expiryS: number, deviceId = "gw7", hub = HUB): string {
-  const resource = encodeURIComponent(`${hub}/devices/${deviceId}`);
-  const signature = encodeURIComponent(signatureOf(key, `${resource}\n${expiryS}`));
-  return `sr=${resource}&sig=${signature}&se=${expiryS}`;
-}
-
-/** The hub refuses, and the next attempt has begun. */
-function refuse(enclave: Enclave): void {
-  const { rig } = enclave;
-  rig.secure();
-  rig.turn.onData(connack(5));
-  while (rig.turn.agent.state === AgentState.WAITING) rig.ring();
-  enclave.settle();
-}
+import { password, refuse, state, tokenOf } from "./greeting.ts";
 
 /** Registered by key or certificate, and with CONNECT sent. */
 function enrolled(given = keyed(), kept = ""): Enclave {

@@ -1,4 +1,4 @@
-// Backlog: the outbox by property: connections that fall, power cuts, stores made anew.
+// Stockpile: the outbox by property: connections that fall, power cuts, stores made anew.
 // Neighbours: `src/core/outbox.ts`; `outbox.test` has each rule by itself.
 // Invariant: what was durable is known from the store's answers, never from the outbox's counters.
 

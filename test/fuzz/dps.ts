@@ -3,7 +3,6 @@
 // Neighbours: `body` damages, `trial` plays whole registrations, `creed` says what must hold.
 // Invariant: prints one line of counts and the seed; exit 0, 1 with a reproducer, 2 on usage.
 
-import { parseArgs } from "node:util";
 import { assignmentText, parseAssignment } from "../../src/core/assignment.ts";
 import { dpsProblem, readDpsAnswer } from "../../src/core/dps.ts";
 import type { EndpointSettings } from "../../src/core/settings.ts";
@@ -11,6 +10,7 @@ import { Prng } from "../../src/kit/prng.ts";
 import { makeBlob } from "../tpm/maker.ts";
 import { mutantAnswer, textOf } from "./body.ts";
 import * as creed from "./creed.ts";
+import { optionsOf } from "./options.ts";
 import { Trial } from "./trial.ts";
 
 const COUNT_DEFAULT = 1_000_000;
@@ -98,27 +98,7 @@ function outcome(work: Work, prng: Prng): boolean | string {
   }
 }
 
-function number(name: string, text: string | undefined, fallback: number): number {
-  if (text === undefined) return fallback;
-  if (/^\d{1,15}$/.test(text)) return Number(text);
-  console.error(`--${name} ${text}: not a number; allowed: 0 to 999999999999999`);
-  process.exit(2);
-}
-
-function options(): { count: number; seed: number } {
-  try {
-    const { values } = parseArgs({
-      options: { count: { type: "string" }, seed: { type: "string" } },
-    });
-    const seed = number("seed", values.seed, crypto.getRandomValues(new Uint32Array(1))[0]!);
-    return { count: number("count", values.count, COUNT_DEFAULT), seed };
-  } catch (error) {
-    console.error(`usage: dps.ts [--count N] [--seed N]: ${(error as Error).message}`);
-    process.exit(2);
-  }
-}
-
-const { count, seed } = options();
+const { count, seed } = optionsOf("dps.ts", COUNT_DEFAULT);
 const prng = new Prng(seed);
 const accepted = SUBJECTS.map(() => 0);
 const startedMs = performance.now();

@@ -5,7 +5,6 @@
 // every forgery the TPM is empty again, and it opens the sound blob at the end.
 
 import { createHmac } from "node:crypto";
-import { parseArgs } from "node:util";
 import { flush } from "../../src/codec/request.ts";
 import { Prng } from "../../src/kit/prng.ts";
 import { Desk } from "../port/desk.ts";
@@ -14,29 +13,10 @@ import { Client } from "../tpm/client.ts";
 import { makeBlob } from "../tpm/maker.ts";
 import { Swtpm } from "../tpm/swtpm.ts";
 import { forgery } from "./forger.ts";
+import { optionsOf } from "./options.ts";
 
 const COUNT_DEFAULT = 2000;
 const TEXT = "0ne1%2Fregistrations%2Fgw\n1800000000";
-
-function number(name: string, text: string | undefined, fallback: number): number {
-  if (text === undefined) return fallback;
-  if (/^\d{1,15}$/.test(text)) return Number(text);
-  console.error(`--${name} ${text}: not a number; allowed: 0 to 999999999999999`);
-  process.exit(2);
-}
-
-function options(): { count: number; seed: number } {
-  try {
-    const { values } = parseArgs({
-      options: { count: { type: "string" }, seed: { type: "string" } },
-    });
-    const seed = number("seed", values.seed, crypto.getRandomValues(new Uint32Array(1))[0]!);
-    return { count: number("count", values.count, COUNT_DEFAULT), seed };
-  } catch (error) {
-    console.error(`usage: forgery.ts [--count N] [--seed N]: ${(error as Error).message}`);
-    process.exit(2);
-  }
-}
 
 /** What the TPM said to a forged blob; undefined when it took it. */
 async function refusal(desk: Desk, bytes: Buffer): Promise<string | undefined> {
@@ -81,7 +61,7 @@ async function run(desk: Desk, count: number, seed: number): Promise<string> {
   return "";
 }
 
-const { count, seed } = options();
+const { count, seed } = optionsOf("forgery.ts", COUNT_DEFAULT);
 const swtpm = await Swtpm.unix();
 const desk = new Desk(swtpm.place, { isBare: true });
 let finding = "";

@@ -3,7 +3,6 @@
 // Neighbours: `mutant` damages, `judge` is the second opinion.
 // Invariant: prints one line of counts and the seed; exit 0, 1 with a reproducer, 2 on usage.
 
-import { parseArgs } from "node:util";
 import { splitBlob } from "../../src/codec/blob.ts";
 import { parseHandles, parseProperties } from "../../src/codec/capability.ts";
 import { parsePublic } from "../../src/codec/public.ts";
@@ -13,6 +12,7 @@ import { Prng } from "../../src/kit/prng.ts";
 import { EK_TEMPLATE, plain, SRK_TEMPLATE, sized, u16, u32 } from "../tpm/client.ts";
 import * as judge from "./judge.ts";
 import { mutant } from "./mutant.ts";
+import { optionsOf } from "./options.ts";
 
 const COUNT_DEFAULT = 1_000_000;
 
@@ -117,27 +117,7 @@ function verdict(subject: Subject, bytes: Buffer): string | undefined {
   }
 }
 
-function number(name: string, text: string | undefined, fallback: number): number {
-  if (text === undefined) return fallback;
-  if (/^\d{1,15}$/.test(text)) return Number(text);
-  console.error(`--${name} ${text}: not a number; allowed: 0 to 999999999999999`);
-  process.exit(2);
-}
-
-function options(): { count: number; seed: number } {
-  try {
-    const { values } = parseArgs({
-      options: { count: { type: "string" }, seed: { type: "string" } },
-    });
-    const seed = number("seed", values.seed, crypto.getRandomValues(new Uint32Array(1))[0]!);
-    return { count: number("count", values.count, COUNT_DEFAULT), seed };
-  } catch (error) {
-    console.error(`usage: tpm.ts [--count N] [--seed N]: ${(error as Error).message}`);
-    process.exit(2);
-  }
-}
-
-const { count, seed } = options();
+const { count, seed } = optionsOf("tpm.ts", COUNT_DEFAULT);
 const prng = new Prng(seed);
 const accepted = SUBJECTS.map(() => 0);
 const startedMs = performance.now();

@@ -3,7 +3,6 @@
 // Neighbours: `mutant` damages, `frames` is the second opinion.
 // Invariant: prints one line of counts and the seed; exit 0, 1 with a reproducer, 2 on usage.
 
-import { parseArgs } from "node:util";
 import { HEAD_BYTES_MAX, Head, HeadResult } from "../../src/codec/head.ts";
 import { ProxyAnswer, ProxyOutcome } from "../../src/codec/proxy.ts";
 import { UpgradeAnswer, UpgradeOutcome } from "../../src/codec/upgrade.ts";
@@ -11,6 +10,7 @@ import { FrameReader, FrameResult } from "../../src/codec/websocket.ts";
 import { Prng } from "../../src/kit/prng.ts";
 import { judgeFrames, legalFrames, type Said } from "./frames.ts";
 import { mutant } from "./mutant.ts";
+import { optionsOf } from "./options.ts";
 
 const COUNT_DEFAULT = 1_000_000;
 /** Small enough for a mutant to exceed it. */
@@ -96,27 +96,7 @@ function trial(kind: "frames" | "heads", prng: Prng, accepted: Map<string, numbe
   }
 }
 
-function number(name: string, text: string | undefined, fallback: number): number {
-  if (text === undefined) return fallback;
-  if (/^\d{1,15}$/.test(text)) return Number(text);
-  console.error(`--${name} ${text}: not a number; allowed: 0 to 999999999999999`);
-  process.exit(2);
-}
-
-function options(): { count: number; seed: number } {
-  try {
-    const { values } = parseArgs({
-      options: { count: { type: "string" }, seed: { type: "string" } },
-    });
-    const seed = number("seed", values.seed, crypto.getRandomValues(new Uint32Array(1))[0]!);
-    return { count: number("count", values.count, COUNT_DEFAULT), seed };
-  } catch (error) {
-    console.error(`usage: websocket.ts [--count N] [--seed N]: ${(error as Error).message}`);
-    process.exit(2);
-  }
-}
-
-const { count, seed } = options();
+const { count, seed } = optionsOf("websocket.ts", COUNT_DEFAULT);
 const prng = new Prng(seed);
 const accepted = new Map<string, number>();
 const startedMs = performance.now();
