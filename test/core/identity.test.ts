@@ -60,6 +60,20 @@ describe("the first start", () => {
     expect(operations.slice(put + 1)).toEqual([FLUSH, HMAC]);
   });
 
+  test("a swap that fails leaves the new key in the spare place, and that one signs", () => {
+    const enclave = new Enclave().start();
+    enclave.tpm.persistent.set(IDENTITY, { area: Buffer.alloc(2), key: NEW_KEY });
+    enclave.answers = [challenged()];
+    // After those that keep two new keys, clear the spare place and fill it.
+    let evictions = 0;
+    enclave.refuse = (operation) =>
+      operation === TpmOperation.EVICT && ++evictions === 5 ? 0x101 : 0;
+    enclave.settle();
+    expect([...enclave.tpm.persistent.keys()]).toContain(SPARE);
+    expect(enclave.tpm.persistent.get(IDENTITY)?.key).toEqual(NEW_KEY);
+    expect(password(enclave)).toBe(tokenOf(DEVICE_KEY, 1_700_003_600));
+  });
+
   test("telemetry made before it knows whose it is goes out in its name", () => {
     const given = { telemetry: { intervalS: 1 }, data: { inFlightMax: 100 } };
     const enclave = new Enclave(hardware(given)).start();
